@@ -1,0 +1,3 @@
+module github.com/datapunk/switchgear
+
+go 1.26.0

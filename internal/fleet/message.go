@@ -1,0 +1,160 @@
+// Package fleet is what replicas and control tell each other, and the pure
+// halves of replica and gateway: when to report, how to obey, when to stop
+// obeying. It starts no goroutine, reads no clock and does no I/O; durations
+// travel, never points in time.
+package fleet
+
+import (
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Protocol is the version of the messages; a daemon serves every older one of
+// the same major release.
+const Protocol = 1
+
+// ReplicaID names one running process of a service. Incarnation tells a
+// restarted or cloned process from the one before.
+type ReplicaID struct {
+	Service     policy.Service
+	Name        string
+	Incarnation uint64
+}
+
+// Hello opens a stream: who I am, what I understand, and what I hold.
+type Hello struct {
+	Protocol uint32
+	Features []string
+	Replica  ReplicaID
+	Version  string
+	Held     []Directive // as last obeyed, with the time to live that is left
+}
+
+// Report is what one replica saw since its last one.
+type Report struct {
+	Sequence uint64
+	Circuits []CircuitReport
+	Answers  []Answer
+	Dropped  uint64 // circuit reports given up since the stream began, because the link was slow
+	Final    bool   // the replica is closing and gives its leases back
+}
+
+// CircuitReport is the replica's word on one of its circuits; the caller is the
+// replica's own service.
+type CircuitReport struct {
+	Callee policy.Service
+	Route  string // "" unless the route has a circuit of its own
+	// Settings are sent with the first report of a stream and when they change.
+	Settings *policy.Settings
+
+	State      breaker.State
+	Mode       breaker.Mode
+	Generation uint64        // of the directive obeyed, 0 if none
+	Since      time.Duration // age of the state
+	Why        string        // of a local opening
+	Cells      []Cell
+}
+
+// Cell is the evidence of one part of a circuit.
+type Cell struct {
+	Route, Instance string
+	Generation      uint64 // of the part's directive, 0 if none
+	Buckets         []Bucket
+}
+
+// Bucket is 100 ms of evidence.
+type Bucket struct {
+	// Age of the bucket's end at sending, in steps of BucketWidth.
+	Age time.Duration
+	Counts
+}
+
+// BucketWidth is the step of event time.
+const BucketWidth = 100 * time.Millisecond
+
+// Counts of outcomes. Succeeded, Failed and Kinds are of the obeyed generation;
+// Late ones were admitted under an earlier: they are demand, never verdicts.
+type Counts struct {
+	Offered   uint32 // all calls that asked, permitted or not
+	Succeeded uint32
+	Failed    uint32
+	Ignored   uint32
+	Inherited uint32
+	Rejected  uint32
+	Shadow    uint32 // let through by the mode against the state
+	Slow      uint32
+	Late      uint32
+	// Retried are the outcomes of second and later attempts among Succeeded and
+	// Failed; a fault is located by first attempts only.
+	RetriedSucceeded, RetriedFailed uint32
+	Kinds                           [breaker.Kinds]uint32
+	Latency                         time.Duration // sum over Succeeded
+}
+
+// Directive is control's word for one circuit to one replica of its caller.
+type Directive struct {
+	Circuit policy.Circuit
+	Epoch   Epoch
+	// TTL is how long the word stands without a newer one.
+	TTL time.Duration
+	// Enforce is false for a word that is only shown: the replica decides alone.
+	Enforce bool
+	Gate
+	Parts  []Part
+	Leases []Lease
+	// Hot asks for every answer at once.
+	Hot bool
+}
+
+// Gate is what a directive says of a circuit, or of one part of it.
+type Gate struct {
+	State      breaker.State
+	Phase      string  // "", "ramp" or "limited"
+	Share      float64 // admitted, 0–1
+	Generation uint64  // rises with each change of verdict; outcomes name it
+	Reason     string
+}
+
+// Part is the gate of one instance.
+type Part struct {
+	Instance string
+	Gate
+}
+
+// Lease is leave for one probe call within a time.
+type Lease struct {
+	Token    uint64
+	Instance string // "" for any
+	TTL      time.Duration
+}
+
+// Answer is what became of a lease.
+type Answer struct {
+	Circuit policy.Circuit
+	Token   uint64
+	Used    bool // false: given back unused
+	Verdict breaker.Verdict
+	Kind    breaker.Kind
+	Latency time.Duration
+}
+
+// Epoch orders directives for a circuit: a greater one wins, an equal or lesser
+// one is ignored.
+type Epoch struct {
+	Incarnation uint64
+	Counter     uint64
+	Daemon      string
+}
+
+// Less orders epochs: by incarnation, then counter, then daemon's name.
+func (e Epoch) Less(o Epoch) bool {
+	if e.Incarnation != o.Incarnation {
+		return e.Incarnation < o.Incarnation
+	}
+	if e.Counter != o.Counter {
+		return e.Counter < o.Counter
+	}
+	return e.Daemon < o.Daemon
+}
