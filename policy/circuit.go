@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -186,4 +187,18 @@ func upper(b byte) byte {
 		return b - 'a' + 'A'
 	}
 	return b
+}
+
+// Compare orders circuits by callee, caller and route.
+func (c Circuit) Compare(o Circuit) int {
+	return cmp.Or(
+		c.Callee.Compare(o.Callee),
+		c.Caller.Compare(o.Caller),
+		cmp.Compare(c.Route, o.Route),
+	)
+}
+
+// Compare orders services by namespace and name.
+func (s Service) Compare(o Service) int {
+	return cmp.Or(cmp.Compare(s.Namespace, o.Namespace), cmp.Compare(s.Name, o.Name))
 }

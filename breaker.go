@@ -1,0 +1,72 @@
+package switchgear
+
+import (
+	"context"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/cause"
+	"github.com/datapunk/switchgear/internal/fleet"
+)
+
+// Breaker guards the calls of this process to one callee. Keep it: a call
+// through a kept one costs no look-up. Safe for concurrent use.
+type Breaker struct {
+	engine  *breaker.Breaker
+	key     Key
+	manager *Manager
+	circuit *fleet.Circuit
+}
+
+// Permit is the right to make one call. Done reports its outcome; Release frees
+// it if Done did not come first. A permit is for one goroutine.
+type Permit = breaker.Permit
+
+// Acquire asks to make one call. The error is a *NotPermittedError.
+func (b *Breaker) Acquire() (Permit, error) { return b.engine.Acquire() }
+
+// Key that the breaker was asked for by.
+func (b *Breaker) Key() Key { return b.key }
+
+// State that the breaker has calculated or was told. Reading never changes it.
+func (b *Breaker) State() State { return b.engine.View().State }
+
+// Mode says what is done with the state.
+func (b *Breaker) Mode() Mode { return b.engine.View().Mode }
+
+// Circuit is the fleet's half of the breaker, for switchgear's own transports.
+func (b *Breaker) Circuit() *fleet.Circuit { return b.circuit }
+
+// Do calls fn if the breaker permits it, classifies its error and returns what
+// fn returned. An error that wraps ErrNotPermitted means that fn did not run. A
+// panic counts as a failure and goes on.
+func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (T, error) {
+	p, err := b.engine.Acquire()
+	if err != nil {
+		var zero T
+		cause.Record(ctx, cause.Origin{Circuit: b.circuit.ID.String(), Kind: "not_permitted"})
+		return zero, err
+	}
+	panicked := true
+	defer func() {
+		if panicked {
+			p.Done(Outcome{Verdict: Failure, Kind: Application})
+		}
+	}()
+	v, err := fn(ctx)
+	panicked = false
+	if err == nil {
+		p.Done(Outcome{})
+		return v, nil
+	}
+	p.Done(b.classify(ctx, err))
+	return v, err
+}
+
+// classify is Do's way from an error to an outcome.
+func (b *Breaker) classify(ctx context.Context, err error) Outcome {
+	o := b.manager.Classify(Result{Err: err, Context: ctx, Default: classifyError(ctx, err)})
+	if o.Verdict == Failure || o.Verdict == Inherited {
+		cause.Record(ctx, cause.Origin{Circuit: b.circuit.ID.String(), Kind: o.Kind.String()})
+	}
+	return o
+}

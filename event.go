@@ -1,0 +1,135 @@
+package switchgear
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Event is one change of a breaker's state or mode.
+type Event struct {
+	Key        Key
+	Instance   string // where it is the breaker of one instance
+	At         time.Time
+	From, To   State
+	FromMode   Mode
+	Mode       Mode
+	Generation uint64
+	Why        string
+	// Missed is how many events this reader lost just before this one, because it
+	// was more than eventQueue behind.
+	Missed uint64
+}
+
+// eventQueue bounds what a reader of events may be behind.
+const eventQueue = 1024
+
+// Events gives the changes from now on until ctx ends or the manager is closed,
+// in order for each breaker. A slow reader loses events, never delays a call.
+func (m *Manager) Events(ctx context.Context) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		s := m.events.subscribe()
+		defer m.events.unsubscribe(s)
+		for {
+			for _, e := range m.events.take(s) {
+				if !yield(e) {
+					return
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case _, open := <-s.ready:
+				if !open {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hub hands events to readers. INVARIANT: nothing is called under mu.
+type hub struct {
+	mu      sync.Mutex
+	readers []*reader
+	journal reader // for the log, written by the manager's goroutine
+	closed  bool
+}
+
+type reader struct {
+	queue  []Event
+	missed uint64
+	ready  chan struct{}
+}
+
+func (h *hub) publish(e Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.journal.add(e)
+	for _, r := range h.readers {
+		r.add(e)
+		select {
+		case r.ready <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (r *reader) add(e Event) {
+	if len(r.queue) >= eventQueue {
+		r.missed++
+		return
+	}
+	e.Missed, r.missed = r.missed, 0
+	r.queue = append(r.queue, e)
+}
+
+func (h *hub) subscribe() *reader {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := &reader{ready: make(chan struct{}, 1)}
+	if h.closed {
+		close(r.ready)
+		return r
+	}
+	h.readers = append(h.readers, r)
+	return r
+}
+
+func (h *hub) unsubscribe(r *reader) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.readers = slices.DeleteFunc(h.readers, func(o *reader) bool { return o == r })
+}
+
+func (h *hub) take(r *reader) []Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	q := r.queue
+	r.queue = nil
+	return q
+}
+
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	h.closed = true
+	for _, r := range h.readers {
+		close(r.ready)
+	}
+	h.readers = nil
+}
+
+// log writes what has happened since the last time.
+func (h *hub) log(to *slog.Logger) {
+	for _, e := range h.take(&h.journal) {
+		to.Info("circuit changed", "circuit", e.Key.String(), "instance", e.Instance,
+			"from", e.From.String(), "to", e.To.String(), "mode", e.Mode.String(), "why", e.Why)
+	}
+}

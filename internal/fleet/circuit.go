@@ -1,0 +1,161 @@
+package fleet
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Circuit is one guarded edge at one replica: its breaker, one breaker for each
+// instance that its transport can choose, and the evidence by label. Breaker,
+// Part and Tally are safe for concurrent use and what calls use; the rest
+// belongs to the Replica.
+type Circuit struct {
+	ID      policy.Circuit
+	Breaker *breaker.Breaker
+	// Owner is the shell's own record of the circuit; fleet never looks at it.
+	Owner any
+
+	replica  *Replica
+	settings atomic.Pointer[policy.Settings]
+
+	mu    sync.Mutex // guards the maps; never held while anything is called
+	parts map[string]*Part
+	cells map[label]*cell
+	list  []*cell // the cells, in the order of their making
+
+	// What follows is the Replica's alone.
+	active   bool
+	urgent   bool
+	told     bool // its settings were sent on this stream
+	hot      bool // every answer is urgent
+	lastSeen time.Duration
+	rest     cell   // the calls without labels
+	owed     Counts // reported by label ahead of the circuit's own count
+	held     Directive
+	heldTill time.Duration
+	leases   map[uint64]struct{}
+}
+
+// Part is one instance of a circuit's callee: a breaker that only control opens.
+type Part struct {
+	*breaker.Breaker
+	Instance string
+	circuit  *Circuit
+}
+
+type label struct{ route, instance string }
+
+// cell is the evidence of one label: what was sampled when, and what is not yet
+// reported.
+type cell struct {
+	label
+	tally   *breaker.Tally
+	last    breaker.Counts
+	pending []Bucket // Age holds the instant of the bucket's end until it is sent
+	part    *Part
+}
+
+// maxLabels bounds the cells of a circuit; calls beyond keep their evidence in
+// the circuit's own row.
+const maxLabels = 512
+
+// Settings that the circuit runs on now.
+func (c *Circuit) Settings() *policy.Settings { return c.settings.Load() }
+
+// Update puts new settings in force, in place.
+func (c *Circuit) Update(s *policy.Settings) {
+	c.settings.Store(s)
+	c.Breaker.Update(&s.Breaker)
+	c.replica.note(func(in *inbox) { in.changed = append(in.changed, c) })
+}
+
+// Part gives the breaker of an instance. Its settings have no thresholds: it
+// opens only where control says so. It returns nil when there are too many.
+func (c *Circuit) Part(instance string) *Part {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.parts[instance]; p != nil {
+		return p
+	}
+	if len(c.parts) >= maxLabels {
+		return nil
+	}
+	p := &Part{Instance: instance, circuit: c}
+	p.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + instance), Owner: p})
+	if c.parts == nil {
+		c.parts = make(map[string]*Part)
+	}
+	c.parts[instance] = p
+	return p
+}
+
+// Tally gives the counters of a route and instance, either of which may be
+// empty, or nil when there are too many: the caller resolves it once and adds
+// to it with each outcome that its permits count.
+func (c *Circuit) Tally(route, instance string) *breaker.Tally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := label{route, instance}
+	if x := c.cells[l]; x != nil {
+		return x.tally
+	}
+	if len(c.cells) >= maxLabels {
+		return nil
+	}
+	if c.cells == nil {
+		c.cells = make(map[label]*cell)
+	}
+	x := &cell{label: l, tally: new(breaker.Tally), part: c.parts[instance]}
+	c.cells[l] = x
+	c.list = append(c.list, x)
+	return x.tally
+}
+
+// obedient are the settings of a part's breaker: no rule of its own.
+var obedient = breaker.Settings{}.WithDefaults()
+
+// The breaker's Owner. These run on the call path: they note and return.
+
+func (c *Circuit) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
+	return c.replica.sink.Rejected(c, "", r)
+}
+
+func (c *Circuit) Changed(_ *breaker.Breaker, t breaker.Transition) {
+	c.replica.note(func(in *inbox) { in.failed = append(in.failed, c) })
+	c.replica.sink.Changed(c, "", t)
+}
+
+func (c *Circuit) Active(*breaker.Breaker) {
+	c.replica.note(func(in *inbox) { in.active = append(in.active, c) })
+	c.replica.sink.Due()
+}
+
+func (c *Circuit) Failed(*breaker.Breaker) {
+	c.replica.note(func(in *inbox) { in.failed = append(in.failed, c) })
+	c.replica.sink.Due()
+}
+
+func (c *Circuit) Answered(_ *breaker.Breaker, token uint64, used bool, o breaker.Outcome) {
+	a := Answer{Circuit: c.ID, Token: token, Used: used, Verdict: o.Verdict, Kind: o.Kind, Latency: o.Latency}
+	c.replica.note(func(in *inbox) { in.answers = append(in.answers, a) })
+	c.replica.sink.Due()
+}
+
+func (p *Part) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
+	return p.circuit.replica.sink.Rejected(p.circuit, p.Instance, r)
+}
+
+func (p *Part) Changed(_ *breaker.Breaker, t breaker.Transition) {
+	p.circuit.replica.sink.Changed(p.circuit, p.Instance, t)
+}
+
+func (p *Part) Active(*breaker.Breaker) {}
+func (p *Part) Failed(*breaker.Breaker) {}
+
+func (p *Part) Answered(b *breaker.Breaker, token uint64, used bool, o breaker.Outcome) {
+	p.circuit.Answered(b, token, used, o)
+}

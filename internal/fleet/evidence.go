@@ -1,0 +1,170 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+)
+
+const maxPending = int(keepEvidence / BucketWidth)
+
+// sample turns what was counted since the last sample into buckets that end now,
+// and reports whether there was any.
+func (c *Circuit) sample(now time.Duration) (any bool) {
+	c.mu.Lock()
+	cells := c.list
+	c.mu.Unlock()
+
+	total := c.Breaker.Counts()
+	delta := since(total, c.rest.last)
+	c.rest.last = total
+	labelled := c.owed
+	for _, x := range cells {
+		counts := x.tally.Counts()
+		d := since(counts, x.last)
+		x.last = counts
+		if d != (Counts{}) {
+			x.push(now, d)
+			labelled.add(d)
+			any = true
+		}
+	}
+	c.owed = delta.without(labelled)
+	if delta != (Counts{}) {
+		c.rest.push(now, delta)
+		any = true
+	}
+	return any
+}
+
+// evidence reports whether anything waits to be reported.
+func (c *Circuit) evidence() bool {
+	if len(c.rest.pending) > 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.list {
+		if len(x.pending) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Circuit) report(now time.Duration) CircuitReport {
+	v := c.Breaker.View()
+	r := CircuitReport{
+		Callee: c.ID.Callee, Route: c.ID.Route,
+		State: v.State, Mode: v.Mode, Since: now - v.Since, Generation: c.held.Generation,
+	}
+	if v.Local {
+		r.Why = v.Why
+	}
+	if !c.told {
+		r.Settings = c.Settings()
+		c.told = true
+	}
+	c.mu.Lock()
+	cells := c.list
+	c.mu.Unlock()
+	if x, ok := c.rest.take(now); ok {
+		r.Cells = append(r.Cells, x)
+	}
+	for _, x := range cells {
+		if y, ok := x.take(now); ok {
+			y.Generation = c.held.part(x.instance).Generation
+			r.Cells = append(r.Cells, y)
+		}
+	}
+	return r
+}
+
+// push adds a bucket that ends now. Evidence that waits longer than keepEvidence
+// is folded into the oldest bucket: it still counts in totals.
+func (x *cell) push(now time.Duration, d Counts) {
+	if len(x.pending) >= maxPending {
+		x.pending[1].add(x.pending[0].Counts)
+		x.pending = append(x.pending[:0], x.pending[1:]...)
+	}
+	x.pending = append(x.pending, Bucket{Age: now, Counts: d})
+}
+
+func (x *cell) take(now time.Duration) (Cell, bool) {
+	if len(x.pending) == 0 {
+		return Cell{}, false
+	}
+	out := Cell{Route: x.route, Instance: x.instance, Buckets: make([]Bucket, len(x.pending))}
+	for i, b := range x.pending {
+		b.Age = now - b.Age
+		out.Buckets[i] = b
+	}
+	x.pending = x.pending[:0]
+	return out, true
+}
+
+// since is what a breaker counted between two readings.
+func since(now, then breaker.Counts) Counts {
+	d := Counts{
+		Succeeded: uint32(now.Succeeded - then.Succeeded),
+		Failed:    uint32(now.Failed - then.Failed),
+		Ignored:   uint32(now.Ignored - then.Ignored),
+		Inherited: uint32(now.Inherited - then.Inherited),
+		Shadow:    uint32(now.Shadow - then.Shadow),
+		Slow:      uint32(now.Slow - then.Slow),
+		Late:      uint32(now.LateSucceeded + now.LateFailed - then.LateSucceeded - then.LateFailed),
+
+		RetriedSucceeded: uint32(now.RetriedSucceeded - then.RetriedSucceeded),
+		RetriedFailed:    uint32(now.RetriedFailed - then.RetriedFailed),
+
+		Latency: now.Latency - then.Latency,
+	}
+	for i := range now.Rejected {
+		d.Rejected += uint32(now.Rejected[i] - then.Rejected[i])
+	}
+	for k := range now.Kinds {
+		d.Kinds[k] = uint32(now.Kinds[k] - then.Kinds[k])
+	}
+	d.Offered = d.answered() + d.Rejected
+	return d
+}
+
+// answered are the calls that have come to an outcome. Offered counts those and
+// the rejected, so that permitting a call costs no counter; calls that hang are
+// offered when they end.
+func (c *Counts) answered() uint32 {
+	return c.Succeeded + c.Failed + c.Ignored + c.Inherited + c.Late
+}
+
+func (c *Counts) add(o Counts) {
+	c.each(&o, func(a *uint32, b uint32) { *a += b })
+	c.Latency += o.Latency
+}
+
+// without takes away what labelled cells report and returns what it could not:
+// a call may be counted by its label a sample later than by its circuit.
+func (c *Counts) without(o Counts) (owed Counts) {
+	owed = o
+	owed.each(c, func(a *uint32, b uint32) { *a -= min(*a, b) })
+	c.each(&o, func(a *uint32, b uint32) { *a -= min(*a, b) })
+	owed.Latency = max(0, o.Latency-c.Latency)
+	c.Latency = max(0, c.Latency-o.Latency)
+	return owed
+}
+
+func (c *Counts) each(o *Counts, f func(*uint32, uint32)) {
+	f(&c.Offered, o.Offered)
+	f(&c.Succeeded, o.Succeeded)
+	f(&c.Failed, o.Failed)
+	f(&c.Ignored, o.Ignored)
+	f(&c.Inherited, o.Inherited)
+	f(&c.Rejected, o.Rejected)
+	f(&c.Shadow, o.Shadow)
+	f(&c.Slow, o.Slow)
+	f(&c.Late, o.Late)
+	f(&c.RetriedSucceeded, o.RetriedSucceeded)
+	f(&c.RetriedFailed, o.RetriedFailed)
+	for k := range c.Kinds {
+		f(&c.Kinds[k], o.Kinds[k])
+	}
+}

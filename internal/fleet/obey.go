@@ -1,0 +1,86 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+)
+
+// obey puts a directive in force: the circuit's gate, those of its parts, and
+// the leases for this replica.
+func (c *Circuit) obey(now time.Duration, d Directive) {
+	before := c.held
+	c.held, c.heldTill = d, now+d.TTL
+	c.hot = d.Hot
+	c.held.Leases = nil
+	if !d.Enforce {
+		return
+	}
+	c.Breaker.Direct(d.Gate.direction(c.heldTill, d.Hot))
+	for _, p := range d.Parts {
+		if part := c.Part(p.Instance); part != nil {
+			part.Direct(p.Gate.direction(c.heldTill, d.Hot))
+		}
+	}
+	for _, p := range before.Parts {
+		if d.part(p.Instance).Generation == 0 {
+			if part := c.Part(p.Instance); part != nil {
+				part.Direct(breaker.Direction{Share: 1, Generation: d.Epoch.Counter, Until: c.heldTill, Reason: "the circuit's directive names this instance no more"})
+			}
+		}
+	}
+	for _, l := range d.Leases {
+		c.lease(now, l)
+	}
+}
+
+// lease grants a probe once, however often the directive is heard.
+func (c *Circuit) lease(now time.Duration, l Lease) {
+	if _, had := c.leases[l.Token]; had {
+		return
+	}
+	if c.leases == nil || len(c.leases) >= maxLabels {
+		c.leases = make(map[uint64]struct{})
+	}
+	c.leases[l.Token] = struct{}{}
+	b := c.Breaker
+	if l.Instance != "" {
+		part := c.Part(l.Instance)
+		if part == nil {
+			return
+		}
+		b = part.Breaker
+	}
+	b.Grant(l.Token, now+l.TTL)
+}
+
+// expire lets what no call triggers come to its end: leases that nobody used,
+// directives past their time.
+func (c *Circuit) expire(now time.Duration) {
+	if c.heldTill == 0 {
+		return
+	}
+	c.Breaker.Expire(now)
+	for _, p := range c.held.Parts {
+		if part := c.Part(p.Instance); part != nil {
+			part.Expire(now)
+		}
+	}
+	if c.heldTill <= now {
+		c.held, c.heldTill, c.hot = Directive{}, 0, false
+	}
+}
+
+func (g Gate) direction(until time.Duration, hot bool) breaker.Direction {
+	return breaker.Direction{State: g.State, Share: g.Share, Generation: g.Generation, Until: until, Hot: hot, Reason: g.Reason}
+}
+
+// part is the gate of an instance, the zero Gate where there is none.
+func (d *Directive) part(instance string) Gate {
+	for i := range d.Parts {
+		if d.Parts[i].Instance == instance {
+			return d.Parts[i].Gate
+		}
+	}
+	return Gate{}
+}

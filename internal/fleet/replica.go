@@ -1,0 +1,247 @@
+package fleet
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Replica is the pure half of one process of a service: it samples what its
+// breakers counted, says when a report is due, and obeys directives. Guard and
+// the breakers may be used by any goroutine; the other methods by one at a time.
+type Replica struct {
+	id    ReplicaID
+	clock *breaker.Clock
+	sink  Sink
+	hash  uint64
+	phase time.Duration // of the calm reports, so that replicas do not report together
+
+	inboxMu sync.Mutex
+	inbox   inbox
+
+	circuits map[policy.Circuit]*Circuit
+	active   []*Circuit
+	answers  []Answer
+	sequence uint64
+	lastSent time.Duration
+	urgentAt time.Duration // when the first urgent evidence was seen; 0 is none
+	sampled  time.Duration
+}
+
+// Sink is what the shell around a replica is told, from within calls: it must
+// return at once.
+type Sink interface {
+	// Rejected builds the error that a caller sees; instance is "" for the circuit.
+	Rejected(c *Circuit, instance string, r breaker.Rejection) error
+	// Changed tells of a transition, after it is published, in order per breaker.
+	Changed(c *Circuit, instance string, t breaker.Transition)
+	// Due says that a report may be due sooner than it was.
+	Due()
+}
+
+// inbox is what calls leave for the replica's own goroutine. It holds each
+// circuit a few times at most, since breakers tell once per bucket or report.
+type inbox struct {
+	born, active, failed, changed []*Circuit
+	answers                       []Answer
+}
+
+// Times of the reports (algorithms.md: evidence later than 0.2 s costs calls).
+const (
+	CalmInterval   = time.Second
+	UrgentGather   = 50 * time.Millisecond  // how long urgent evidence is gathered
+	UrgentInterval = 100 * time.Millisecond // between urgent reports at least
+	keepEvidence   = 6 * time.Second        // older evidence is folded: it feeds totals only
+	forgetIdle     = 5 * time.Second        // a closed circuit without calls is reported no more
+)
+
+// NewReplica makes the pure half of a replica. Seed decides its phase and its
+// breakers' jitter.
+func NewReplica(id ReplicaID, clock *breaker.Clock, seed uint64, sink Sink) *Replica {
+	rng := rand.New(rand.NewPCG(seed, 0x5167))
+	return &Replica{
+		id: id, clock: clock, sink: sink, hash: seed,
+		phase:    time.Duration(rng.Int64N(int64(CalmInterval))),
+		circuits: make(map[policy.Circuit]*Circuit),
+	}
+}
+
+// ID of the replica.
+func (r *Replica) ID() ReplicaID { return r.id }
+
+// Guard makes the circuit to a callee. The shell calls it once per circuit;
+// settings are valid.
+func (r *Replica) Guard(id policy.Circuit, s *policy.Settings) *Circuit {
+	c := &Circuit{ID: id, replica: r}
+	c.settings.Store(s)
+	c.Breaker = breaker.New(&s.Breaker, breaker.Options{Clock: r.clock, Seed: r.seed(id.String()), Owner: c})
+	r.note(func(in *inbox) { in.born = append(in.born, c) })
+	return c
+}
+
+// seed is the same for the same replica and name in every run.
+func (r *Replica) seed(name string) uint64 {
+	h := r.hash
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 0x100000001b3
+	}
+	return h
+}
+
+func (r *Replica) note(f func(*inbox)) {
+	r.inboxMu.Lock()
+	f(&r.inbox)
+	r.inboxMu.Unlock()
+}
+
+// Hello begins a stream: everything is told anew.
+func (r *Replica) Hello(now time.Duration, version string) Hello {
+	r.drain(now)
+	h := Hello{Protocol: Protocol, Features: []string{"parts", "leases"}, Replica: r.id, Version: version}
+	for _, c := range r.circuits {
+		c.told = false
+		if c.heldTill > now {
+			d := c.held
+			d.TTL = c.heldTill - now
+			d.Leases = nil
+			h.Held = append(h.Held, d)
+		}
+	}
+	slices.SortFunc(h.Held, func(a, b Directive) int { return a.Circuit.Compare(b.Circuit) })
+	return h
+}
+
+// Sample reads what the breakers counted since the last time; the shell calls it
+// once per BucketWidth while anything is active. It reports whether anything is.
+func (r *Replica) Sample(now time.Duration) (active bool) {
+	r.drain(now)
+	r.sampled = now
+	keep := r.active[:0]
+	for _, c := range r.active {
+		c.expire(now)
+		if c.sample(now) {
+			c.lastSeen = now
+			if c.hot {
+				r.hurry(now)
+			}
+		}
+		if c.heldTill > now || now-c.lastSeen < forgetIdle || c.Breaker.View().State != breaker.Closed || c.evidence() {
+			keep = append(keep, c)
+		} else {
+			c.active = false
+		}
+	}
+	clear(r.active[len(keep):])
+	r.active = keep
+	return len(r.active) > 0
+}
+
+// drain takes over what calls have left.
+func (r *Replica) drain(now time.Duration) {
+	r.inboxMu.Lock()
+	in := r.inbox
+	r.inbox = inbox{}
+	r.inboxMu.Unlock()
+	for _, c := range in.born {
+		r.circuits[c.ID] = c
+	}
+	for _, c := range in.active {
+		r.activate(c, now)
+	}
+	for _, c := range in.changed {
+		c.told = false
+		r.activate(c, now)
+	}
+	for _, c := range in.failed {
+		r.activate(c, now)
+		c.urgent = true
+		r.hurry(now)
+	}
+	if len(in.answers) > 0 {
+		r.answers = append(r.answers, in.answers...)
+		r.urgentAt = now - UrgentGather // answers to leases go at once
+	}
+}
+
+func (r *Replica) activate(c *Circuit, now time.Duration) {
+	c.lastSeen = now
+	if !c.active {
+		c.active = true
+		r.active = append(r.active, c)
+	}
+}
+
+func (r *Replica) hurry(now time.Duration) {
+	if r.urgentAt == 0 {
+		r.urgentAt = now
+	}
+}
+
+// Idle reports whether no circuit is active, so that nothing is ever due.
+func (r *Replica) Idle() bool { return len(r.active) == 0 && len(r.answers) == 0 }
+
+// Due is when the next report is, given that nothing more happens.
+func (r *Replica) Due(now time.Duration) time.Duration {
+	r.drain(now)
+	calm := (r.lastSent+CalmInterval-r.phase)/CalmInterval*CalmInterval + r.phase
+	if calm <= r.lastSent {
+		calm += CalmInterval
+	}
+	if r.urgentAt != 0 {
+		return min(calm, max(r.urgentAt+UrgentGather, r.lastSent+UrgentInterval))
+	}
+	return calm
+}
+
+// Report is what was seen since the last one; ok is false where there is nothing
+// to say.
+func (r *Replica) Report(now time.Duration) (rep Report, ok bool) {
+	r.Sample(now)
+	r.lastSent = now
+	r.urgentAt = 0
+	for _, c := range r.active {
+		cr := c.report(now)
+		c.urgent = false
+		if len(cr.Cells) == 0 && cr.Settings == nil && cr.State == breaker.Closed {
+			continue
+		}
+		rep.Circuits = append(rep.Circuits, cr)
+	}
+	rep.Answers, r.answers = r.answers, nil
+	if len(rep.Circuits) == 0 && len(rep.Answers) == 0 {
+		return Report{}, false
+	}
+	r.sequence++
+	rep.Sequence = r.sequence
+	return rep, true
+}
+
+// Final is the last report of a link that closes: all that was gathered, and
+// every lease given back.
+func (r *Replica) Final(now time.Duration) Report {
+	rep, ok := r.Report(now)
+	if !ok {
+		r.sequence++
+		rep.Sequence = r.sequence
+	}
+	rep.Final = true
+	return rep
+}
+
+// Obey puts a directive in force; an older one than what is held is ignored.
+func (r *Replica) Obey(now time.Duration, d Directive) {
+	r.drain(now)
+	c := r.circuits[d.Circuit]
+	if c == nil || c.heldTill > now && !c.held.Epoch.Less(d.Epoch) || d.TTL <= 0 {
+		return
+	}
+	r.activate(c, now)
+	if c.sample(now) && d.Hot {
+		r.hurry(now)
+	}
+	c.obey(now, d)
+}

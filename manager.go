@@ -1,0 +1,172 @@
+package switchgear
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Manager holds every breaker of a process. Close ends all that it started.
+type Manager struct {
+	service  policy.Service
+	log      *slog.Logger
+	classify func(Result) Outcome
+
+	base       *policy.Settings
+	policies   *policy.Set
+	strategies map[string]breaker.Strategy
+
+	origin   time.Time
+	clock    *breaker.Clock
+	breakers sync.Map // Key → *Breaker
+	making   sync.Mutex
+	events   hub
+	linked   atomic.Bool
+
+	mu      sync.Mutex // one goroutine at a time in replica
+	replica *fleet.Replica
+
+	due    chan struct{} // a report may be due sooner
+	wake   chan struct{} // a call found the clock parked
+	stop   context.CancelFunc
+	done   context.Context
+	life   sync.Mutex // guards pulsing and closed
+	pulses bool
+	closed bool
+	wg     sync.WaitGroup
+}
+
+func newManager(cfg Config) *Manager {
+	m := &Manager{
+		service:    policy.Service{Namespace: cmp.Or(cfg.Namespace, policy.DefaultNamespace), Name: cfg.Service},
+		log:        cfg.Logger,
+		classify:   cfg.Classify,
+		strategies: make(map[string]breaker.Strategy),
+		origin:     time.Now(),
+		due:        make(chan struct{}, 1),
+		wake:       make(chan struct{}, 1),
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	s := policy.Default()
+	m.base = &s
+	m.done, m.stop = context.WithCancel(context.Background())
+	m.clock = breaker.NewClock(m.now).OnWake(m.woken)
+	id := fleet.ReplicaID{Service: m.service, Name: cfg.Replica, Incarnation: incarnation()}
+	if id.Name == "" {
+		id.Name = replicaName()
+	}
+	m.replica = fleet.NewReplica(id, m.clock, id.Incarnation, (*sink)(m))
+	return m
+}
+
+func (m *Manager) id() fleet.ReplicaID { return m.replica.ID() }
+
+// now is the manager's monotonic time; never 0, which means "none" elsewhere.
+func (m *Manager) now() time.Duration { return time.Since(m.origin) + 1 }
+
+// Breaker gives the breaker of a key, and makes it at first use: one, whoever
+// asks at the same time. A key that names nothing valid shares the breaker of
+// the callee "other".
+func (m *Manager) Breaker(k Key) *Breaker {
+	if b, ok := m.breakers.Load(k); ok {
+		return b.(*Breaker)
+	}
+	return m.make(k)
+}
+
+func (m *Manager) make(k Key) *Breaker {
+	id := m.circuitOf(k)
+	if err := id.Validate(); err != nil {
+		m.log.Warn("key names no circuit", "key", k.String(), "error", err)
+		return m.Breaker(Key{Callee: "other"})
+	}
+	m.making.Lock()
+	defer m.making.Unlock()
+	if b, ok := m.breakers.Load(k); ok {
+		return b.(*Breaker)
+	}
+	// Two keys can name one circuit: with and without the manager's own namespace.
+	canonical := Key{Callee: k.Callee, Namespace: id.Callee.Namespace, Route: k.Route}
+	if b, ok := m.breakers.Load(canonical); ok {
+		m.breakers.Store(k, b)
+		return b.(*Breaker)
+	}
+	b := &Breaker{key: k, manager: m}
+	b.circuit = m.replica.Guard(id, m.settings(id))
+	b.circuit.Owner = b
+	b.engine = b.circuit.Breaker
+	m.breakers.Store(canonical, b)
+	m.breakers.Store(k, b)
+	return b
+}
+
+func (m *Manager) settings(id policy.Circuit) *policy.Settings {
+	if m.policies == nil {
+		return m.base
+	}
+	return m.policies.Settings(id, m.base, m.strategies)
+}
+
+// Classify judges a result as the manager was configured to.
+func (m *Manager) Classify(r Result) Outcome {
+	if m.classify == nil {
+		return r.Default
+	}
+	return m.classify(r)
+}
+
+// Port is where package link connects the manager to a daemon.
+func (m *Manager) Port() fleet.Port { return (*port)(m) }
+
+// Close ends the manager's goroutine and its event iterators. Breakers go on
+// deciding by themselves.
+func (m *Manager) Close() error {
+	m.life.Lock()
+	m.closed = true
+	m.life.Unlock()
+	m.stop()
+	m.wg.Wait()
+	m.clock.Park()
+	m.events.close()
+	return nil
+}
+
+// sink is what the fleet's half tells, from within calls: never blocking.
+type sink Manager
+
+func (s *sink) Rejected(c *fleet.Circuit, instance string, r breaker.Rejection) error {
+	b, _ := c.Owner.(*Breaker)
+	e := &NotPermittedError{Instance: instance, State: r.State, Mode: r.Mode, Reason: r.Reason, RetryAfter: r.RetryAfter, Why: r.Why}
+	if b != nil {
+		e.Key = b.key
+	}
+	return e
+}
+
+func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) {
+	b, _ := c.Owner.(*Breaker)
+	if b == nil {
+		return
+	}
+	s.events.publish(Event{
+		Key: b.key, Instance: instance, At: s.origin.Add(t.At),
+		From: t.From, To: t.To, FromMode: t.FromMode, Mode: t.ToMode, Generation: t.Generation, Why: t.Why,
+	})
+	s.Due()
+}
+
+func (s *sink) Due() {
+	select {
+	case s.due <- struct{}{}:
+	default:
+	}
+}

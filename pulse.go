@@ -1,0 +1,74 @@
+package switchgear
+
+import (
+	"time"
+
+	"github.com/datapunk/switchgear/internal/fleet"
+)
+
+// Resolution is the step of the manager's clock: waits, windows and slow calls
+// of 100 ms and more are honoured to within it.
+const Resolution = 10 * time.Millisecond
+
+// idleBeats without any active circuit park the clock.
+const idleBeats = 20
+
+// woken is called from within a call that finds the clock parked.
+func (m *Manager) woken() {
+	m.life.Lock()
+	defer m.life.Unlock()
+	if m.closed {
+		return
+	}
+	if !m.pulses {
+		m.pulses = true
+		m.wg.Go(m.pulse)
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pulse is the manager's one goroutine: it advances the clock, samples the
+// active circuits once per bucket, and parks when there are none.
+func (m *Manager) pulse() {
+	for {
+		select {
+		case <-m.done.Done():
+			return
+		case <-m.wake:
+		}
+		m.beat()
+		m.clock.Park()
+	}
+}
+
+// beat runs until nothing has been active for a while.
+func (m *Manager) beat() {
+	tick := time.NewTicker(Resolution)
+	defer tick.Stop()
+	next := m.now() + fleet.BucketWidth
+	for idle := 0; idle < idleBeats; {
+		select {
+		case <-m.done.Done():
+			return
+		case <-tick.C:
+		}
+		now := m.now()
+		m.clock.Advance(now)
+		m.events.log(m.log)
+		if now < next {
+			continue
+		}
+		next = now - now%fleet.BucketWidth + fleet.BucketWidth
+		m.mu.Lock()
+		active := m.replica.Sample(now)
+		m.mu.Unlock()
+		if active {
+			idle = 0
+		} else {
+			idle++
+		}
+	}
+}

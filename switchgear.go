@@ -1,0 +1,123 @@
+// Package switchgear guards the calls of a service with circuit breakers that
+// decide locally in nanoseconds and, with a daemon, learn together.
+//
+// New makes a Manager; its Breaker gives the breaker of a callee, made at first
+// use. Package breakerhttp guards an http.Client in one line; Do guards any
+// function. Without a daemon, and without a policy, a breaker opens at 50 %
+// failures of at least 20 calls in 10 s and comes back by itself. Package link
+// connects to a daemon, whose word counts while it is fresh; no call ever waits
+// for it.
+//
+// Everything exported is safe for concurrent use, except a Permit.
+package switchgear
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Version of the library, as it tells a daemon.
+const Version = "0.1.0-dev"
+
+// Config says who the process is.
+type Config struct {
+	// Service is the name of this program in the mesh. Required, 1–253 bytes.
+	Service string
+	// Namespace of the service; policy.DefaultNamespace if empty.
+	Namespace string
+	// Replica names this process; host name and process id if empty.
+	Replica string
+	// Logger hears of state changes (Info) and of what degrades (Warn); none if nil.
+	Logger *slog.Logger
+	// Classify judges results of every transport; Result.Default is switchgear's
+	// own judgement, used if Classify is nil. It may not block.
+	Classify func(Result) Outcome
+}
+
+// Option is a rarer choice of New.
+type Option interface{ apply(*Manager) error }
+
+type optionFunc func(*Manager) error
+
+func (f optionFunc) apply(m *Manager) error { return f(m) }
+
+// WithSettings sets what breakers run on where no policy says otherwise. Fields
+// that are 0 and have a default get it.
+func WithSettings(s policy.Settings) Option {
+	return optionFunc(func(m *Manager) error {
+		s = s.WithDefaults()
+		if err := s.Validate(); err != nil {
+			return fmt.Errorf("settings: %w", err)
+		}
+		m.base = &s
+		return nil
+	})
+}
+
+// WithPolicyFile reads policies from a JSON file, at New. A file that can't be
+// read or is not valid is an error that names line and field.
+func WithPolicyFile(path string) Option {
+	return optionFunc(func(m *Manager) error {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read policies: %w", err)
+		}
+		if m.policies, err = policy.Decode(data); err != nil {
+			return fmt.Errorf("policy file %s: %w", path, err)
+		}
+		return nil
+	})
+}
+
+// WithStrategy gives a name to a rule of the team's own, a pure function of the
+// window; policies choose it by that name.
+func WithStrategy(name string, s func(Window) (open bool, why string)) Option {
+	return optionFunc(func(m *Manager) error {
+		if s == nil {
+			return fmt.Errorf("strategy %q: no function", name)
+		}
+		m.strategies[name] = s
+		return nil
+	})
+}
+
+// New makes a manager. It starts no goroutine; the first call does. Close it.
+func New(cfg Config, options ...Option) (*Manager, error) {
+	m := newManager(cfg)
+	if cfg.Service == "" {
+		return nil, errors.New("switchgear: Config.Service is empty: name this program as its callers and policies call it")
+	}
+	for _, f := range []struct{ what, name string }{{"Service", m.service.Name}, {"Namespace", m.service.Namespace}, {"Replica", m.id().Name}} {
+		if err := policy.ValidName(f.name); err != nil {
+			return nil, fmt.Errorf("switchgear: Config.%s: %w", f.what, err)
+		}
+	}
+	for _, o := range options {
+		if err := o.apply(m); err != nil {
+			return nil, fmt.Errorf("switchgear: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func replicaName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "-" + strconv.Itoa(os.Getpid())
+}
+
+// incarnation differs between two processes of one name; a seed comes of it too.
+func incarnation() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return binary.LittleEndian.Uint64(b[:]) >> 1
+}
