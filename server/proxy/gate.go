@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync"
@@ -9,7 +10,7 @@ import (
 // gate is a listener that can be shut, so that connecting is refused by the
 // kernel, and opened again at the same address; it knows its connections.
 type gate struct {
-	network, address string
+	address string
 
 	mu     sync.Mutex
 	inner  net.Listener // nil while shut
@@ -19,14 +20,18 @@ type gate struct {
 }
 
 func newGate(address string) (*gate, error) {
-	inner, err := net.Listen("tcp", address)
+	inner, err := listen(address)
 	if err != nil {
 		return nil, err
 	}
 	return &gate{
-		network: "tcp", address: inner.Addr().String(), inner: inner,
+		address: inner.Addr().String(), inner: inner,
 		opened: make(chan struct{}), conns: map[*gateConn]struct{}{},
 	}, nil
+}
+
+func listen(address string) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 }
 
 // Accept waits while the gate is shut.
@@ -83,7 +88,7 @@ func (g *gate) open() error {
 	if g.inner != nil || g.closed {
 		return nil
 	}
-	inner, err := net.Listen(g.network, g.address)
+	inner, err := listen(g.address)
 	if err != nil {
 		return fmt.Errorf("listen again: %w", err)
 	}

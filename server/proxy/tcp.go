@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -87,7 +88,7 @@ func (p *Proxy) pump(ctx context.Context, to, from net.Conn) error {
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return closeWrite(to)
 		}
 		if err != nil {
