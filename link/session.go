@@ -1,0 +1,134 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect"
+
+	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
+	"github.com/datapunk/switchgear/link/wire"
+)
+
+type stream = connect.BidiStreamForClientSimple[linkv1.AttachRequest, linkv1.AttachResponse]
+
+// run holds one stream after the other until the link closes.
+func (l *Link) run(hard context.Context) {
+	for attempt := 0; ; attempt++ {
+		began := time.Now()
+		final, err := l.session(hard)
+		l.transport.CloseIdleConnections()
+		if final || l.closing.Err() != nil {
+			return
+		}
+		l.port.Linked(l.address, err)
+		if time.Since(began) > steady {
+			attempt = 0
+		}
+		wait := time.NewTimer(l.wait(attempt))
+		select {
+		case <-wait.C:
+		case <-l.closing.Done():
+			wait.Stop()
+			return
+		}
+	}
+}
+
+// wait is exponential with full jitter: 0 to twice the wait before.
+func (l *Link) wait(attempt int) time.Duration {
+	most := l.options.maxWait
+	if shift := min(attempt, 30); l.options.minWait<<shift < most {
+		most = l.options.minWait << shift
+	}
+	return time.Duration(l.rng.Int64N(int64(most)) + 1)
+}
+
+// session attaches once. It reports whether the port has said its last word, and
+// else why the stream ended.
+func (l *Link) session(hard context.Context) (final bool, err error) {
+	ctx, cancel := context.WithCancelCause(hard)
+	defer cancel(nil)
+	s, err := l.client.Attach(ctx)
+	if err != nil {
+		return false, err
+	}
+	// Ends with the stream, or with the cause ErrClosing.
+	next, end := context.WithCancelCause(l.closing)
+	defer end(nil)
+	received := make(chan error, 1)
+	go func() {
+		err := l.receive(s, cancel)
+		end(err)
+		received <- err
+	}()
+	final = l.send(next, s)
+	if final {
+		_ = s.CloseRequest()
+	} else {
+		cancel(nil)
+	}
+	err = <-received
+	_ = s.CloseResponse()
+	if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
+		err = cause
+	}
+	return final, err
+}
+
+// send says hello, then every report that is due, until the stream or the port
+// has come to its end.
+func (l *Link) send(next context.Context, s *stream) (final bool) {
+	hello := wire.ToHello(l.port.Hello())
+	if s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Hello{Hello: hello}}) != nil {
+		return false
+	}
+	for {
+		r, err := l.port.Next(next)
+		if err != nil {
+			return false
+		}
+		if s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Report{Report: wire.ToReport(r)}}) != nil {
+			return false
+		}
+		if r.Final {
+			return true
+		}
+		if cause := context.Cause(next); cause != nil && l.closing.Err() == nil {
+			return false
+		}
+	}
+}
+
+// receive obeys until the stream ends, and says why it did.
+func (l *Link) receive(s *stream, cancel context.CancelCauseFunc) error {
+	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
+	defer silence.Stop()
+	told := false
+	for {
+		m, err := s.Receive()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errEnded
+		case err != nil:
+			return err
+		}
+		switch m := m.GetMessage().(type) {
+		case *linkv1.AttachResponse_Welcome:
+			silence.Stop()
+			l.port.Linked(l.address, nil)
+		case *linkv1.AttachResponse_Directives:
+			ds, err := wire.FromDirectives(m.Directives.GetDirectives())
+			if err != nil && !told {
+				told = true
+				l.options.log.Warn("directives were ignored", "address", l.address, "error", fmt.Errorf("read directives: %w", err))
+			}
+			if len(ds) > 0 {
+				l.port.Obey(ds)
+			}
+		}
+	}
+}
