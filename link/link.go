@@ -38,11 +38,10 @@ type Link struct {
 	options   options
 	rng       *rand.Rand // of run's goroutine
 
-	closing context.Context // ended by Close, with the cause fleet.ErrClosing
-	finish  context.CancelCauseFunc
-	cut     context.CancelFunc // ends the stream where it stands
-	done    chan struct{}
-	once    sync.Once
+	finish context.CancelCauseFunc // tells run to say the last word and end
+	cut    context.CancelFunc      // ends the stream where it stands
+	done   chan struct{}
+	once   sync.Once
 }
 
 // Option changes how a link is made.
@@ -121,12 +120,12 @@ func attach(port fleet.Port, address string, opts ...Option) (*Link, error) {
 		rng:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		done: make(chan struct{}),
 	}
-	l.closing, l.finish = context.WithCancelCause(context.Background())
 	hard, cut := context.WithCancel(context.Background())
-	l.cut = cut
+	closing, finish := context.WithCancelCause(context.Background())
+	l.cut, l.finish = cut, finish
 	go func() {
 		defer close(l.done)
-		l.run(hard)
+		l.run(hard, closing)
 	}()
 	return l, nil
 }

@@ -9,19 +9,21 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/datapunk/switchgear/internal/fleet"
 	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
 	"github.com/datapunk/switchgear/link/wire"
 )
 
 type stream = connect.BidiStreamForClientSimple[linkv1.AttachRequest, linkv1.AttachResponse]
 
-// run holds one stream after the other until the link closes.
-func (l *Link) run(hard context.Context) {
+// run holds one stream after the other until closing ends; hard cuts the stream
+// where it stands.
+func (l *Link) run(hard, closing context.Context) {
 	for attempt := 0; ; attempt++ {
 		began := time.Now()
-		final, err := l.session(hard)
+		final, err := l.session(hard, closing)
 		l.transport.CloseIdleConnections()
-		if final || l.closing.Err() != nil {
+		if final || closing.Err() != nil {
 			return
 		}
 		l.port.Linked(l.address, err)
@@ -31,7 +33,7 @@ func (l *Link) run(hard context.Context) {
 		wait := time.NewTimer(l.wait(attempt))
 		select {
 		case <-wait.C:
-		case <-l.closing.Done():
+		case <-closing.Done():
 			wait.Stop()
 			return
 		}
@@ -49,7 +51,7 @@ func (l *Link) wait(attempt int) time.Duration {
 
 // session attaches once. It reports whether the port has said its last word, and
 // else why the stream ended.
-func (l *Link) session(hard context.Context) (final bool, err error) {
+func (l *Link) session(hard, closing context.Context) (final bool, err error) {
 	ctx, cancel := context.WithCancelCause(hard)
 	defer cancel(nil)
 	s, err := l.client.Attach(ctx)
@@ -57,7 +59,7 @@ func (l *Link) session(hard context.Context) (final bool, err error) {
 		return false, err
 	}
 	// Ends with the stream, or with the cause ErrClosing.
-	next, end := context.WithCancelCause(l.closing)
+	next, end := context.WithCancelCause(closing)
 	defer end(nil)
 	received := make(chan error, 1)
 	go func() {
@@ -97,7 +99,7 @@ func (l *Link) send(next context.Context, s *stream) (final bool) {
 		if r.Final {
 			return true
 		}
-		if cause := context.Cause(next); cause != nil && l.closing.Err() == nil {
+		if cause := context.Cause(next); cause != nil && !errors.Is(cause, fleet.ErrClosing) {
 			return false
 		}
 	}
