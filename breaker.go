@@ -64,7 +64,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 
 // classify is Do's way from an error to an outcome.
 func (b *Breaker) classify(ctx context.Context, err error) Outcome {
-	o := b.manager.Classify(Result{Err: err, Context: ctx, Default: classifyError(ctx, err)})
+	o := b.manager.Classify(Result{Err: err, Context: ctx, Default: ClassifyError(ctx, err)})
 	if o.Verdict == Failure || o.Verdict == Inherited {
 		cause.Record(ctx, cause.Origin{Circuit: b.circuit.ID.String(), Kind: o.Kind.String()})
 	}

@@ -124,6 +124,9 @@ func (m *Manager) Classify(r Result) Outcome {
 	return m.classify(r)
 }
 
+// Service is the manager's own name, namespace/name.
+func (m *Manager) Service() string { return m.service.String() }
+
 // Port is where package link connects the manager to a daemon.
 func (m *Manager) Port() fleet.Port { return (*port)(m) }
 

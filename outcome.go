@@ -61,7 +61,7 @@ type Result struct {
 }
 
 // classifyError judges a call by its error alone.
-func classifyError(ctx context.Context, err error) Outcome {
+func ClassifyError(ctx context.Context, err error) Outcome {
 	var np *NotPermittedError
 	var dns *net.DNSError
 	var op *net.OpError

@@ -22,10 +22,10 @@ type Circuit struct {
 	replica  *Replica
 	settings atomic.Pointer[policy.Settings]
 
-	mu    sync.Mutex // guards the maps; never held while anything is called
-	parts map[string]*Part
-	cells map[label]*cell
-	list  []*cell // the cells, in the order of their making
+	mu        sync.Mutex // guards the maps; never held while anything is called
+	instances map[string]*Instance
+	cells     map[label]*cell
+	list      []*cell // the cells, in the order of their making
 
 	// What follows is the Replica's alone.
 	active   bool
@@ -40,11 +40,12 @@ type Circuit struct {
 	leases   map[uint64]struct{}
 }
 
-// Part is one instance of a circuit's callee: a breaker that only control opens.
-type Part struct {
+// Instance is one instance of a circuit's callee: a breaker that only control
+// opens.
+type Instance struct {
 	*breaker.Breaker
-	Instance string
-	circuit  *Circuit
+	Name    string
+	circuit *Circuit
 }
 
 type label struct{ route, instance string }
@@ -55,8 +56,8 @@ type cell struct {
 	label
 	tally   *breaker.Tally
 	last    breaker.Counts
-	pending []Bucket // Age holds the instant of the bucket's end until it is sent
-	part    *Part
+	pending []Bucket  // Age holds the instant of the bucket's end until it is sent
+	breaker *Instance // of a labelled instance
 }
 
 // maxLabels bounds the cells of a circuit; calls beyond keep their evidence in
@@ -73,24 +74,24 @@ func (c *Circuit) Update(s *policy.Settings) {
 	c.replica.note(func(in *inbox) { in.changed = append(in.changed, c) })
 }
 
-// Part gives the breaker of an instance. Its settings have no thresholds: it
+// Instance gives the breaker of an instance. Its settings have no thresholds: it
 // opens only where control says so. It returns nil when there are too many.
-func (c *Circuit) Part(instance string) *Part {
+func (c *Circuit) Instance(name string) *Instance {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.parts[instance]; p != nil {
-		return p
+	if x := c.instances[name]; x != nil {
+		return x
 	}
-	if len(c.parts) >= maxLabels {
+	if len(c.instances) >= maxLabels {
 		return nil
 	}
-	p := &Part{Instance: instance, circuit: c}
-	p.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + instance), Owner: p})
-	if c.parts == nil {
-		c.parts = make(map[string]*Part)
+	x := &Instance{Name: name, circuit: c}
+	x.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + name), Owner: x})
+	if c.instances == nil {
+		c.instances = make(map[string]*Instance)
 	}
-	c.parts[instance] = p
-	return p
+	c.instances[name] = x
+	return x
 }
 
 // Tally gives the counters of a route and instance, either of which may be
@@ -109,13 +110,13 @@ func (c *Circuit) Tally(route, instance string) *breaker.Tally {
 	if c.cells == nil {
 		c.cells = make(map[label]*cell)
 	}
-	x := &cell{label: l, tally: new(breaker.Tally), part: c.parts[instance]}
+	x := &cell{label: l, tally: new(breaker.Tally), breaker: c.instances[instance]}
 	c.cells[l] = x
 	c.list = append(c.list, x)
 	return x.tally
 }
 
-// obedient are the settings of a part's breaker: no rule of its own.
+// obedient are the settings of an instance's breaker: no rule of its own.
 var obedient = breaker.Settings{}.WithDefaults()
 
 // The breaker's Owner. These run on the call path: they note and return.
@@ -145,17 +146,17 @@ func (c *Circuit) Answered(_ *breaker.Breaker, token uint64, used bool, o breake
 	c.replica.sink.Due()
 }
 
-func (p *Part) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
-	return p.circuit.replica.sink.Rejected(p.circuit, p.Instance, r)
+func (x *Instance) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
+	return x.circuit.replica.sink.Rejected(x.circuit, x.Name, r)
 }
 
-func (p *Part) Changed(_ *breaker.Breaker, t breaker.Transition) {
-	p.circuit.replica.sink.Changed(p.circuit, p.Instance, t)
+func (x *Instance) Changed(_ *breaker.Breaker, t breaker.Transition) {
+	x.circuit.replica.sink.Changed(x.circuit, x.Name, t)
 }
 
-func (p *Part) Active(*breaker.Breaker) {}
-func (p *Part) Failed(*breaker.Breaker) {}
+func (x *Instance) Active(*breaker.Breaker) {}
+func (x *Instance) Failed(*breaker.Breaker) {}
 
-func (p *Part) Answered(b *breaker.Breaker, token uint64, used bool, o breaker.Outcome) {
-	p.circuit.Answered(b, token, used, o)
+func (x *Instance) Answered(b *breaker.Breaker, token uint64, used bool, o breaker.Outcome) {
+	x.circuit.Answered(b, token, used, o)
 }

@@ -25,8 +25,12 @@ func (c *Circuit) sample(now time.Duration) (any bool) {
 		x.last = counts
 		if d != (Counts{}) {
 			x.push(now, d)
-			labelled.add(d)
 			any = true
+			// What an instance that is judged by itself answers, its circuit does not
+			// count.
+			if x.breaker == nil || x.breaker.View().State == breaker.Closed {
+				labelled.add(d)
+			}
 		}
 	}
 	c.owed = delta.without(labelled)

@@ -18,14 +18,14 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 	}
 	c.Breaker.Direct(d.Gate.direction(c.heldTill, d.Hot))
 	for _, p := range d.Parts {
-		if part := c.Part(p.Instance); part != nil {
-			part.Direct(p.Gate.direction(c.heldTill, d.Hot))
+		if x := c.Instance(p.Instance); x != nil {
+			x.Direct(p.Gate.direction(c.heldTill, d.Hot))
 		}
 	}
 	for _, p := range before.Parts {
 		if d.part(p.Instance).Generation == 0 {
-			if part := c.Part(p.Instance); part != nil {
-				part.Direct(breaker.Direction{Share: 1, Generation: d.Epoch.Counter, Until: c.heldTill, Reason: "the circuit's directive names this instance no more"})
+			if x := c.Instance(p.Instance); x != nil {
+				x.Direct(breaker.Direction{Share: 1, Generation: d.Epoch.Counter, Until: c.heldTill, Reason: "the circuit's directive names this instance no more"})
 			}
 		}
 	}
@@ -45,11 +45,11 @@ func (c *Circuit) lease(now time.Duration, l Lease) {
 	c.leases[l.Token] = struct{}{}
 	b := c.Breaker
 	if l.Instance != "" {
-		part := c.Part(l.Instance)
-		if part == nil {
+		x := c.Instance(l.Instance)
+		if x == nil {
 			return
 		}
-		b = part.Breaker
+		b = x.Breaker
 	}
 	b.Grant(l.Token, now+l.TTL)
 }
@@ -62,8 +62,8 @@ func (c *Circuit) expire(now time.Duration) {
 	}
 	c.Breaker.Expire(now)
 	for _, p := range c.held.Parts {
-		if part := c.Part(p.Instance); part != nil {
-			part.Expire(now)
+		if x := c.Instance(p.Instance); x != nil {
+			x.Expire(now)
 		}
 	}
 	if c.heldTill <= now {

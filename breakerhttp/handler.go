@@ -1,0 +1,112 @@
+package breakerhttp
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/datapunk/switchgear"
+	"github.com/datapunk/switchgear/internal/cause"
+)
+
+// proxyStatus is the header that carries the mark of an inherited failure
+// (RFC 9209), with parameters of our own.
+const (
+	proxyStatus = "Proxy-Status"
+	originParam = "switchgear-origin="
+	hopsParam   = "switchgear-hops="
+	maxHops     = 16
+)
+
+// Handler lets a server say whose fault its own failure is: where a guarded call
+// made for a request has failed or was not permitted, a 5xx answer carries the
+// mark that callers read as inherited. Make those calls with the request's
+// context.
+func Handler(m *switchgear.Manager, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, c := cause.Watch(r.Context())
+		next.ServeHTTP(&marker{ResponseWriter: w, cause: c, service: m.Service()}, r.WithContext(ctx))
+	})
+}
+
+// marker adds the mark before the header is written.
+type marker struct {
+	http.ResponseWriter
+	cause   *cause.Cause
+	service string
+	wrote   bool
+}
+
+// Unwrap is for http.ResponseController.
+func (w *marker) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *marker) WriteHeader(status int) {
+	if !w.wrote && status >= 200 {
+		w.wrote = true
+		if o := w.cause.Origin(); o != nil && status >= 500 {
+			w.Header().Add(proxyStatus, fmt.Sprintf(`%q; error=destination_unavailable; %s%q; %s%d`,
+				w.service, originParam, o.Circuit, hopsParam, o.Hops+1))
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *marker) Write(p []byte) (int, error) {
+	w.wrote = true
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush keeps streaming handlers working that look for an http.Flusher.
+func (w *marker) Flush() {
+	if f, ok := w.ResponseWriter.(http.Flusher); ok {
+		w.wrote = true
+		f.Flush()
+	}
+}
+
+// inherited reads the mark of an answer: the failure's origin as the callee
+// knows it. A mark that has come too far, or is not well formed, is none.
+func inherited(res *http.Response) (o cause.Origin, ok bool) {
+	for _, v := range res.Header.Values(proxyStatus) {
+		if len(v) > 2048 {
+			continue
+		}
+		circuit, found := param(v, originParam)
+		if !found {
+			continue
+		}
+		hops, _ := param(v, hopsParam)
+		n, err := strconv.Atoi(hops)
+		if err != nil || n < 1 || n > maxHops {
+			continue
+		}
+		return cause.Origin{Circuit: circuit, Kind: "inherited", Hops: n}, true
+	}
+	return o, false
+}
+
+// param finds a parameter's value, quoted or not.
+func param(header, name string) (string, bool) {
+	_, rest, ok := strings.Cut(header, "; "+name)
+	if !ok {
+		return "", false
+	}
+	if quoted, ok := strings.CutPrefix(rest, `"`); ok {
+		value, _, closed := strings.Cut(quoted, `"`)
+		return value, closed
+	}
+	value, _, _ := strings.Cut(rest, ";")
+	return strings.TrimSpace(value), true
+}
+
+// origin of a failure that a call ran into: the callee's own word where it has
+// inherited it, else the call's circuit.
+func origin(b *switchgear.Breaker, res *http.Response, out switchgear.Outcome) cause.Origin {
+	if out.Verdict == switchgear.Inherited && res != nil {
+		if o, ok := inherited(res); ok {
+			return o
+		}
+	}
+	return cause.Origin{Circuit: b.Circuit().ID.String(), Kind: out.Kind.String()}
+}

@@ -1,0 +1,220 @@
+package control
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Config of a mind.
+type Config struct {
+	Daemon      string // its name, the last word of an epoch
+	Incarnation uint64 // rises with each start of the daemon
+	Seed        uint64
+	// Enforce makes directives act; without it they are only shown.
+	Enforce bool
+}
+
+// Mind is control: see the package. Create one with New.
+type Mind struct {
+	cfg         Config
+	rng         *rand.Rand
+	now         time.Duration
+	epoch       uint64
+	generations uint64
+	tokens      uint64
+	members     map[fleet.ReplicaID]*member
+	callees     map[policy.Service]*callee
+	order       []*callee // by name, so that the same inputs give the same outputs
+	out         []Output
+}
+
+// member is one live replica.
+type member struct {
+	id       fleet.ReplicaID
+	circuits []*circuit
+}
+
+// callee is a service that is called, with the circuits that lead to it.
+type callee struct {
+	id       policy.Service
+	circuits []*circuit
+	failing  bool          // evidence of failures has come since the last look
+	looked   time.Duration // when locate was last asked
+}
+
+// Of directives: switchgear's own defaults.
+const (
+	directiveTTL   = 60 * time.Second
+	renewal        = 20 * time.Second
+	lookInterval   = 100 * time.Millisecond
+	maxCircuits    = 100_000 // of one mind; reports of more are not followed
+	forgetCircuit  = time.Hour
+	urgentInterval = 20 * time.Millisecond
+	calmInterval   = time.Second
+)
+
+// New makes a mind that knows nothing yet.
+func New(cfg Config) *Mind {
+	return &Mind{
+		cfg:     cfg,
+		rng:     rand.New(rand.NewPCG(cfg.Seed, 0xc0)),
+		members: make(map[fleet.ReplicaID]*member),
+		callees: make(map[policy.Service]*callee),
+	}
+}
+
+// Step takes one input and returns what there is to say about it, in order. The
+// result is the caller's.
+func (m *Mind) Step(in Input) []Output {
+	m.now = max(m.now, in.At)
+	m.out = nil
+	switch {
+	case in.Hello != nil:
+		m.hello(in.Hello)
+	case in.Gone != nil:
+		m.gone(*in.Gone)
+	case in.Report != nil:
+		m.report(in.Report)
+	}
+	m.think()
+	return m.out
+}
+
+// Interval is how long to wait at most before the next Tick.
+func (m *Mind) Interval() time.Duration {
+	if m.Urgent() {
+		return urgentInterval
+	}
+	return calmInterval
+}
+
+// Urgent reports whether anything is under way that time itself moves.
+func (m *Mind) Urgent() bool {
+	for _, ce := range m.order {
+		if ce.failing {
+			return true
+		}
+		for _, c := range ce.circuits {
+			if !c.calmly() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hello welcomes a replica: what it holds is adopted where it is newer than what
+// is known here, and it is told of every circuit of its service that is not calm.
+func (m *Mind) hello(h *fleet.Hello) {
+	id := h.Replica
+	m.gone(id)
+	m.members[id] = &member{id: id}
+	for i := range h.Held {
+		m.adopt(&h.Held[i])
+	}
+	for _, ce := range m.order {
+		for _, c := range ce.circuits {
+			if c.id.Caller == id.Service && !c.calmly() {
+				m.tell(c, id, nil)
+			}
+		}
+	}
+}
+
+// adopt takes over a directive that a replica still holds, of a daemon that is
+// gone: an outage goes on, it does not begin anew.
+func (m *Mind) adopt(d *fleet.Directive) {
+	if d.Circuit.Validate() != nil {
+		return
+	}
+	m.epoch = max(m.epoch, d.Epoch.Counter)
+	m.generations = max(m.generations, d.Generation)
+	for _, p := range d.Parts {
+		m.generations = max(m.generations, p.Generation)
+	}
+	c := m.circuit(d.Circuit)
+	if c == nil {
+		return
+	}
+	c.whole.adopt(m.now, d.Gate)
+	for _, p := range d.Parts {
+		c.part(m.now, p.Instance).adopt(m.now, p.Gate)
+	}
+}
+
+// gone forgets a replica whose stream has ended; its leases are free again.
+func (m *Mind) gone(id fleet.ReplicaID) {
+	b := m.members[id]
+	if b == nil {
+		return
+	}
+	delete(m.members, id)
+	for _, c := range b.circuits {
+		c.drop(id)
+	}
+}
+
+func (m *Mind) circuit(id policy.Circuit) *circuit {
+	ce := m.callees[id.Callee]
+	if ce == nil {
+		if len(m.callees) >= maxCircuits {
+			return nil
+		}
+		ce = &callee{id: id.Callee}
+		m.callees[id.Callee] = ce
+		at, _ := slices.BinarySearchFunc(m.order, ce, func(a, b *callee) int { return a.id.Compare(b.id) })
+		m.order = slices.Insert(m.order, at, ce)
+	}
+	at, found := slices.BinarySearchFunc(ce.circuits, id, func(c *circuit, id policy.Circuit) int { return c.id.Compare(id) })
+	if found {
+		return ce.circuits[at]
+	}
+	if len(ce.circuits) >= maxCircuits {
+		return nil
+	}
+	c := newCircuit(m.now, id, ce, &m.generations)
+	ce.circuits = slices.Insert(ce.circuits, at, c)
+	return c
+}
+
+func (m *Mind) report(r *ReplicaReport) {
+	b := m.members[r.From]
+	if b == nil {
+		b = &member{id: r.From}
+		m.members[r.From] = b
+	}
+	for _, a := range r.Answers {
+		m.answer(a)
+	}
+	for i := range r.Circuits {
+		cr := &r.Circuits[i]
+		id := policy.Circuit{Caller: r.From.Service, Callee: cr.Callee, Route: cr.Route}
+		if id.Validate() != nil {
+			continue
+		}
+		c := m.circuit(id)
+		if c == nil {
+			continue
+		}
+		if c.take(m.now, r, cr) {
+			b.circuits = append(b.circuits, c)
+			m.tell(c, r.From, nil)
+		}
+	}
+	if r.Final {
+		m.gone(r.From)
+	}
+}
+
+func (m *Mind) answer(a fleet.Answer) {
+	if a.Circuit.Validate() != nil {
+		return
+	}
+	if c := m.circuit(a.Circuit); c != nil {
+		c.answer(a)
+	}
+}

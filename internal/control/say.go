@@ -1,0 +1,60 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/datapunk/switchgear/internal/fleet"
+)
+
+// say tells every replica of a circuit's caller what has changed, or renews
+// what stands. Where a replica has a word of its own, each is told by itself.
+func (m *Mind) say(c *circuit) {
+	due := c.dirty || m.now-c.sent >= renewal && c.live(m)
+	if !due {
+		return
+	}
+	c.dirty = false
+	c.sent = m.now
+	if slices.ContainsFunc(c.rows, func(r *row) bool { return r.own != nil }) {
+		for _, r := range c.rows {
+			m.tell(c, r.id, nil)
+		}
+		return
+	}
+	m.out = append(m.out, Output{To: fleet.ReplicaID{Service: c.id.Caller}, Directive: m.directive(c, nil, nil)})
+}
+
+// live reports whether anybody has called lately, or must be held.
+func (c *circuit) live(m *Mind) bool {
+	return !c.calmly() || slices.ContainsFunc(c.rows, func(r *row) bool { return m.now-r.at < renewal })
+}
+
+// tell says a circuit's word to one replica, with leases if it gets any.
+func (m *Mind) tell(c *circuit, to fleet.ReplicaID, leases []fleet.Lease) {
+	var r *row
+	if at, found := slices.BinarySearchFunc(c.rows, to, func(r *row, id fleet.ReplicaID) int { return compareReplicas(r.id, id) }); found {
+		r = c.rows[at]
+	}
+	m.out = append(m.out, Output{To: to, Directive: m.directive(c, r, leases)})
+}
+
+func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directive {
+	m.epoch++
+	d := fleet.Directive{
+		Circuit: c.id,
+		Epoch:   fleet.Epoch{Incarnation: m.cfg.Incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon},
+		TTL:     directiveTTL,
+		Enforce: m.cfg.Enforce,
+		Gate:    *c.gate(r),
+		Leases:  slices.Clone(leases),
+		Hot:     !c.calmly() || m.now < c.whole.hotUntil || c.callee.failing,
+	}
+	for _, p := range c.parts {
+		if !p.calmly() {
+			d.Parts = append(d.Parts, fleet.Part{Instance: p.instance, Gate: p.gate})
+		}
+	}
+	slices.SortFunc(d.Parts, func(a, b fleet.Part) int { return cmp.Compare(a.Instance, b.Instance) })
+	return d
+}

@@ -1,0 +1,63 @@
+package control
+
+import (
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Circuits tells all that is known, by callee and caller.
+func (m *Mind) Circuits() []CircuitView {
+	var views []CircuitView
+	for _, ce := range m.order {
+		for _, c := range ce.circuits {
+			views = append(views, m.view(c))
+		}
+	}
+	return views
+}
+
+// Circuit tells what is known of one circuit.
+func (m *Mind) Circuit(id policy.Circuit) (CircuitView, bool) {
+	ce := m.callees[id.Callee]
+	if ce == nil {
+		return CircuitView{}, false
+	}
+	for _, c := range ce.circuits {
+		if c.id == id {
+			return m.view(c), true
+		}
+	}
+	return CircuitView{}, false
+}
+
+func (m *Mind) view(c *circuit) CircuitView {
+	w := c.pooled(m.now, windowSteps)
+	v := CircuitView{
+		Circuit: c.id, State: c.whole.gate.State, Mode: c.settings.Breaker.Mode, Phase: c.whole.gate.Phase,
+		Since: m.now - c.whole.since, FailureRate: w.rate(), CallsPerSecond: c.whole.flow.demand(m.now, !c.whole.calmly()),
+		Breakers: len(c.rows), Share: c.whole.gate.Share, Why: c.whole.gate.Reason,
+	}
+	if !m.cfg.Enforce {
+		v.Mode = breaker.MetricsOnly
+	}
+	if v.State != breaker.Closed {
+		v.FailureRate = c.whole.rate
+	}
+	for _, p := range c.parts {
+		if !p.calmly() {
+			v.Parts = append(v.Parts, PartView{
+				Instance: p.instance, State: p.gate.State, Phase: p.gate.Phase, Share: p.gate.Share,
+				Since: m.now - p.since, Why: p.gate.Reason,
+			})
+		}
+	}
+	for _, r := range c.rows {
+		if r.state != breaker.Closed {
+			v.Open++
+		}
+		v.Replicas = append(v.Replicas, ReplicaView{
+			Replica: r.id, State: r.state, Mode: r.mode, Generation: r.generation, Age: m.now - r.at,
+		})
+	}
+	return v
+}
