@@ -70,3 +70,14 @@ func (k *Kind) UnmarshalText(text []byte) error {
 	*k = Kind(i)
 	return err
 }
+
+// normalize makes what can't be meant mean something safe.
+func (o *Outcome) normalize() {
+	if o.Kind >= Kinds {
+		o.Kind = NoKind
+	}
+	if o.Verdict > Inherited {
+		o.Verdict = Failure
+	}
+	o.Latency = max(o.Latency, 0)
+}

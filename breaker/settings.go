@@ -76,6 +76,20 @@ const (
 	WaitExponential                  // doubles with each failed trial
 )
 
+var waitNames = [...]string{WaitByAge: "by_age", WaitFixed: "fixed", WaitExponential: "exponential"}
+
+func (w WaitShape) String() string { return name(waitNames[:], int(w)) }
+
+// MarshalText gives the shape's word, as in policies.
+func (w WaitShape) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote; any other word is an error.
+func (w *WaitShape) UnmarshalText(text []byte) error {
+	i, err := index("wait", waitNames[:], string(text))
+	*w = WaitShape(i)
+	return err
+}
+
 // Ramp is the way from a good trial to full traffic: explicit steps, or a
 // slow-start curve (Envoy: share = max(MinPercent, (t/Window)^(1/Aggression))).
 type Ramp struct {

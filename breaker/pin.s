@@ -1,0 +1,1 @@
+// Lets pin_fast.go declare functions without bodies.
