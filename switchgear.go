@@ -48,9 +48,13 @@ type optionFunc func(*Manager) error
 
 func (f optionFunc) apply(m *Manager) error { return f(m) }
 
+// Settings of a circuit: what its breakers do alone, and what control does with
+// all of them together.
+type Settings = policy.Settings
+
 // WithSettings sets what breakers run on where no policy says otherwise. Fields
 // that are 0 and have a default get it.
-func WithSettings(s policy.Settings) Option {
+func WithSettings(s Settings) Option {
 	return optionFunc(func(m *Manager) error {
 		s = s.WithDefaults()
 		if err := s.Validate(); err != nil {
