@@ -91,16 +91,28 @@ func (b *Breaker) Acquire() (Permit, error) {
 			return Permit{b, time.Duration(t), uint32(w >> 32), 0}, nil
 		}
 	}
-	return b.acquireSlow()
+	c := b.core.Load()
+	if c != nil && perProcessor {
+		if r := c.standing.Load(); r != nil && b.clock.cell.Load() < int64(r.until) && !r.shadow {
+			if cells := c.cells.Load(); cells != nil {
+				if i := pin(); i < len(*cells) {
+					(*cells)[i].rejected[r.reason]++
+					unpin()
+					return Permit{}, r.err
+				}
+				unpin()
+			}
+		}
+	}
+	return b.acquire(c)
 }
 
-func (b *Breaker) acquireSlow() (Permit, error) {
+func (b *Breaker) acquire(c *core) (Permit, error) {
 	now := time.Duration(b.clock.cell.Load())
 	if now == parked {
 		b.clock.wake()
 		now = b.clock.read()
 	}
-	c := b.core.Load()
 	if c != nil {
 		if r := c.standing.Load(); r != nil && now < r.until {
 			return b.refuseAs(c, r, now)

@@ -62,26 +62,27 @@ func (s *sharedCell) brisk(now time.Duration) bool {
 
 // cell is what one processor counts of one breaker.
 type cell struct {
-	n          uint64 // successes, all
-	base       uint64 // of them, before the generation
-	generation uint32
-	latency    int64
-	rejected   [reasons]uint64
-	_          [128 - 5*8 - 8*int(reasons)]byte // a line of its own, and its prefetched neighbour
+	n, failed        uint64 // successes and failures, all
+	base, failedBase uint64 // of them, before the generation
+	generation       uint32
+	latency          int64 // of successes
+	rejected         [reasons]uint64
+	kinds            [Kinds]uint64
+	_                [256 - 6*8 - 8*int(reasons) - 8*int(Kinds)]byte // lines of its own
 }
 
-// of is how many successes the cell holds of a generation.
-func (x *cell) of(generation uint32) uint64 {
-	if atomic.LoadUint32(&x.generation) != generation {
-		return 0
+// of adds what the cell holds of a generation.
+func (x *cell) of(generation uint32, ok, failed *uint32) {
+	if atomic.LoadUint32(&x.generation) == generation {
+		*ok += uint32(atomic.LoadUint64(&x.n) - atomic.LoadUint64(&x.base))
+		*failed += uint32(atomic.LoadUint64(&x.failed) - atomic.LoadUint64(&x.failedBase))
 	}
-	base := atomic.LoadUint64(&x.base)
-	return atomic.LoadUint64(&x.n) - base
 }
 
 // begin makes the cell one of a generation; its processor calls it, pinned.
 func (x *cell) begin(generation uint32) {
 	atomic.StoreUint64(&x.base, x.n)
+	atomic.StoreUint64(&x.failedBase, x.failed)
 	atomic.StoreUint32(&x.generation, generation)
 }
 
@@ -96,7 +97,11 @@ func newCells() *cells {
 // sum adds what the cell has counted in all.
 func (x *cell) sum(n *Counts) {
 	n.Succeeded += atomic.LoadUint64(&x.n)
+	n.Failed += atomic.LoadUint64(&x.failed)
 	n.Latency += time.Duration(atomic.LoadInt64(&x.latency))
+	for k := range n.Kinds {
+		n.Kinds[k] += atomic.LoadUint64(&x.kinds[k])
+	}
 	for r := range n.Rejected {
 		n.Rejected[r] += atomic.LoadUint64(&x.rejected[r])
 	}

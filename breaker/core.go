@@ -15,9 +15,14 @@ type core struct {
 	// success can complete what a rule waits for.
 	due       atomic.Int64
 	slowAfter atomic.Int64
-	cells     atomic.Pointer[cells]
-	standing  atomic.Pointer[standing]
-	shared    sharedCell
+	// quick are the settings by which a failure may be judged without the lock;
+	// nil where that takes more than two sums. less is what those sums lack of the
+	// window's: failed 32 | succeeded 32.
+	quick    atomic.Pointer[Settings]
+	less     atomic.Uint64
+	cells    atomic.Pointer[cells]
+	standing atomic.Pointer[standing]
+	shared   sharedCell
 
 	refusals             [reasons]atomic.Pointer[standing]
 	rejected             [reasons]atomic.Uint64
@@ -104,7 +109,6 @@ func (b *Breaker) open() *core {
 	c.shared.since.Store(int64(now))
 	c.shared.n.Store(uint64(c.generation) << tagShift)
 	c.apply(s)
-	c.arm(s, now)
 	b.word.Store(wordOf(c.generation, c.state, c.mode, false, s))
 	return c
 }
@@ -212,18 +216,16 @@ func (c *core) widen() {
 	}
 }
 
-// succeeded counts the generation's successes.
-func (c *core) succeeded() uint32 {
-	n := c.ok + c.shared.count() - c.sharedBase
+// totals are the generation's outcomes.
+func (c *core) totals() tally3 {
+	t := tally3{uint32(c.ok + c.shared.count() - c.sharedBase), c.failed, c.slow}
 	if cells := c.cells.Load(); cells != nil {
 		for i := range *cells {
-			n += (*cells)[i].of(c.generation)
+			(*cells)[i].of(c.generation, &t.ok, &t.failed)
 		}
 	}
-	return uint32(n)
+	return t
 }
-
-func (c *core) totals() tally3 { return tally3{c.succeeded(), c.failed, c.slow} }
 
 // record counts an outcome of the present generation.
 func (c *core) record(o *Outcome, slow bool) {
@@ -245,6 +247,7 @@ func (b *Breaker) Counts() Counts {
 	c.mu.Lock()
 	n := c.counts
 	c.failedTold = false
+	c.quick.Store(nil) // the next failure tells the owner
 	c.mu.Unlock()
 	n.Succeeded += c.shared.count()
 	n.Latency += time.Duration(c.shared.latency.Load())

@@ -32,34 +32,58 @@ func (p *Permit) Done(o Outcome) (counted bool) {
 		return false
 	}
 	p.b = nil
-	if perProcessor && p.slot == 0 && o.Verdict == Success && o.Attempt <= 1 {
-		if c := b.core.Load(); c != nil {
-			now := b.clock.cell.Load()
-			latency := int64(o.Latency)
-			if latency == 0 {
-				latency = now - int64(p.start)
-			}
-			// A parked clock is past every instant, so that it goes the longer way.
-			if cells := c.cells.Load(); cells != nil && now < c.due.Load() && uint64(latency) < uint64(c.slowAfter.Load()) {
-				if i := pin(); i < len(*cells) {
-					x := &(*cells)[i]
-					if g := p.generation; uint32(b.word.Load()>>32) == g {
-						if x.generation != g {
-							x.begin(g)
-						}
-						x.n++
-						if latency != 0 {
-							x.latency += latency
-						}
-						unpin()
-						return true
+	if c := b.core.Load(); perProcessor && c != nil && p.slot == 0 && o.Verdict <= Failure && o.Attempt <= 1 {
+		now := b.clock.cell.Load()
+		latency := int64(o.Latency)
+		if latency == 0 {
+			latency = now - int64(p.start)
+		}
+		// A parked clock is past every instant, so that it goes the longer way.
+		if cells := c.cells.Load(); cells != nil && now < c.due.Load() && uint64(latency) < uint64(c.slowAfter.Load()) {
+			if o.Verdict == Failure {
+				if s := c.quick.Load(); s != nil && o.RetryAfter == 0 && o.Kind < Kinds && fail(b, cells, p.generation, o.Kind) {
+					if c.breaks(s, cells, p.generation) {
+						b.reconsider(c, p.generation, time.Duration(now))
 					}
+					return true
 				}
+			} else if i := pin(); i < len(*cells) {
+				x, g := &(*cells)[i], p.generation
+				if uint32(b.word.Load()>>32) == g {
+					if x.generation != g {
+						x.begin(g)
+					}
+					x.n++
+					if latency != 0 {
+						x.latency += latency
+					}
+					unpin()
+					return true
+				}
+				unpin()
+			} else {
 				unpin()
 			}
 		}
 	}
 	return b.finish(Permit{b, p.start, p.generation, p.slot}, o)
+}
+
+// fail counts a failure in the processor's cell, if it is of the generation.
+func fail(b *Breaker, cells *cells, generation uint32, k Kind) bool {
+	i := pin()
+	if i >= len(*cells) || uint32(b.word.Load()>>32) != generation {
+		unpin()
+		return false
+	}
+	x := &(*cells)[i]
+	if x.generation != generation {
+		x.begin(generation)
+	}
+	x.failed++
+	x.kinds[k]++
+	unpin()
+	return true
 }
 
 // Release ends the permit without an outcome, unless Done came first: what it
@@ -133,10 +157,12 @@ func (b *Breaker) finishLocked(c *core, p Permit, o Outcome, slow bool, now time
 	case p.ticket() != 0:
 		b.probed(c, o, slow, now)
 	case o.Verdict <= Failure:
-		asked = b.observe(c, o, slow, now)
+		asked = b.observe(c, &o, slow, now)
 	}
 	b.unlock(c)
-	b.ask(c, asked, now)
+	if asked.strategy != nil {
+		b.ask(c, asked, now)
+	}
 	return true
 }
 

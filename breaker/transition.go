@@ -44,17 +44,16 @@ func (b *Breaker) to(c *core, by cause, s State, mode Mode, now time.Duration, w
 	if !legal[by][c.state][s] {
 		panic(fmt.Sprintf("breaker: no way from %v to %v by cause %d", c.state, s, by))
 	}
-	settings := b.settings.Load()
 	t := Transition{At: now, From: c.state, To: s, FromMode: c.mode, ToMode: mode, Why: why, Window: w}
 	changed := t.From != t.To || t.FromMode != t.ToMode
 
 	// Only a change of mode between those that judge keeps the window.
 	keep := by == byMode && t.From == t.To && judging(t.FromMode) && judging(t.ToMode)
-	ok := c.succeeded()
+	held := c.totals()
 	c.shared.retag()
 	c.generation++
 	c.sharedBase = c.shared.count()
-	c.ok = uint64(ok)
+	c.ok, c.failed = uint64(held.ok), held.failed
 	if !keep {
 		c.ok, c.failed, c.slow, c.streak, c.streakOK = 0, 0, 0, 0, 0
 		c.window.reset(now)
@@ -69,7 +68,8 @@ func (b *Breaker) to(c *core, by cause, s State, mode Mode, now time.Duration, w
 		t.Generation = uint64(c.generation)
 		c.news = append(c.news, news{transition: t})
 	}
-	c.arm(settings, now)
+	c.due.Store(0) // until the next outcome says
+	c.quick.Store(nil)
 	b.publish(c)
 }
 
@@ -274,7 +274,8 @@ func (b *Breaker) Update(s *Settings) {
 		b.setMode(c, s.Mode, "settings")
 	}
 	if !c.trialing() || !b.decide(c, s, now) {
-		c.arm(s, now)
+		c.due.Store(0)
+		c.quick.Store(nil)
 		b.publish(c)
 	}
 	b.unlock(c)

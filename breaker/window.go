@@ -80,6 +80,9 @@ func (w *window) elapsed(now time.Duration) int {
 	return int((now-w.end)/w.width) + 1
 }
 
+// oldest are the counts at the start of the oldest bucket.
+func (w *window) oldest() tally3 { return w.buckets[(w.head+1)%len(w.buckets)] }
+
 const (
 	ringFailed = 1 << iota
 	ringSlow

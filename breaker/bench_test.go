@@ -1,0 +1,66 @@
+package breaker
+
+import (
+	"testing"
+	"time"
+)
+
+func benchBreaker(b *testing.B, o Verdict) *Breaker {
+	s := Settings{FailureRateThreshold: 90, MinimumNumberOfCalls: 10, Wait: Wait{Base: time.Hour}}.WithDefaults()
+	now := time.Second
+	clock := NewClock(func() time.Duration { return now })
+	clock.Advance(now)
+	e := New(&s, Options{Clock: clock})
+	for range 5000 {
+		p, err := e.Acquire()
+		if err == nil {
+			p.Done(Outcome{Verdict: o})
+		}
+	}
+	b.ReportAllocs()
+	return e
+}
+
+func BenchmarkClosed(b *testing.B) {
+	e := benchBreaker(b, Success)
+	for b.Loop() {
+		if p, err := e.Acquire(); err == nil {
+			p.Done(Outcome{})
+		}
+	}
+}
+
+func BenchmarkClosedParallel(b *testing.B) {
+	e := benchBreaker(b, Success)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if p, err := e.Acquire(); err == nil {
+				p.Done(Outcome{})
+			}
+		}
+	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	e := benchBreaker(b, Failure)
+	for b.Loop() {
+		if p, err := e.Acquire(); err == nil {
+			p.Done(Outcome{})
+		}
+	}
+}
+
+func BenchmarkHalfFailing(b *testing.B) {
+	e := benchBreaker(b, Success)
+	fail := false
+	for b.Loop() {
+		if p, err := e.Acquire(); err == nil {
+			o := Outcome{}
+			if fail {
+				o.Verdict, o.Kind = Failure, ServerError
+			}
+			fail = !fail
+			p.Done(o)
+		}
+	}
+}
