@@ -116,7 +116,8 @@ func (x *scene) judgeOpening(until time.Duration) {
 	as := x.arrivals()
 	sick := span{x.fault, until}
 	x.c.OpenMS = reached(x.open, x.fault)
-	if at, ok := due(as, sick, window, minimumCalls, openAtPercent); ok {
+	// A breaker's window lets its oldest tenth go at once.
+	if at, ok := due(as, sick, window-window/10, minimumCalls, openAtPercent); ok {
 		x.c.DueMS = milliseconds(at - x.fault)
 	}
 	text := fmt.Sprintf("every caller is open within %v of evidence that suffices (%d calls of all replicas, %d %% failed)", openWithin, minimumCalls, openAtPercent)

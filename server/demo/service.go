@@ -17,7 +17,6 @@ import (
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/breakerhttp"
 	"github.com/datapunk/switchgear/link"
-	"github.com/datapunk/switchgear/policy"
 )
 
 // serviceVariable holds a replica's serviceConfig as JSON.
@@ -40,7 +39,6 @@ type serviceConfig struct {
 	Timeout          time.Duration       // of the calls that it makes
 	Think            time.Duration       // spent on each request, at most
 	Seed             uint64
-	Settings         policy.Settings
 }
 
 // Serve is one replica: the SDK as anyone would use it. It prints its address
@@ -50,7 +48,7 @@ func Serve(ctx context.Context, out io.Writer) error {
 	if err := json.Unmarshal([]byte(os.Getenv(serviceVariable)), &c); err != nil {
 		return fmt.Errorf("read %s, which the demo sets: %w", serviceVariable, err)
 	}
-	m, err := switchgear.New(switchgear.Config{Service: c.Service, Replica: c.Replica}, switchgear.WithSettings(c.Settings))
+	m, err := switchgear.New(switchgear.Config{Service: c.Service, Replica: c.Replica}, switchgear.WithSettings(settings()))
 	if err != nil {
 		return err
 	}

@@ -214,7 +214,7 @@ func (w *world) startTier(ctx context.Context, t tier) error {
 	for _, name := range replicasOf(t.service) {
 		c := serviceConfig{
 			Service: t.service, Replica: name, Calls: t.calls, Instances: instances, Timeout: t.timeout,
-			Think: 2 * time.Millisecond, Seed: w.seed(name), Settings: settings(),
+			Think: 2 * time.Millisecond, Seed: w.seed(name),
 		}
 		if w.address != "" {
 			c.Daemon = "http://" + w.address
