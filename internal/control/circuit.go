@@ -12,17 +12,18 @@ import (
 
 // circuit is one edge of the mesh as its replicas see it together.
 type circuit struct {
-	id       policy.Circuit
-	callee   *callee
-	settings policy.Settings
-	whole    *target
-	parts    []*part // by instance
-	rows     []*row  // by replica
-	seen     map[string]time.Duration
-	dirty    bool // something is to be said
-	sent     time.Duration
-	learnt   time.Duration
-	stepped  time.Duration
+	id        policy.Circuit
+	callee    *callee
+	settings  policy.Settings
+	whole     *target
+	parts     []*part // by instance
+	rows      []*row  // by replica
+	seen      map[string]time.Duration
+	dirty     bool // something is to be said
+	sent      time.Duration
+	learnt    time.Duration
+	suspected time.Duration // since when failures are more than normal, 0 if not
+	stepped   time.Duration
 
 	generations *uint64
 }

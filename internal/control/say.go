@@ -48,7 +48,7 @@ func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directi
 		Enforce: m.cfg.Enforce,
 		Gate:    *c.gate(r),
 		Leases:  slices.Clone(leases),
-		Hot:     !c.calmly() || m.now < c.whole.hotUntil || c.callee.failing,
+		Hot:     !c.calmly() || m.now < c.whole.hotUntil || c.suspected != 0,
 	}
 	for _, p := range c.parts {
 		if !p.calmly() {

@@ -32,16 +32,15 @@ func (m *Mind) judge(ce *callee) (again bool) {
 	var named []finding
 	located := false
 	for _, c := range ce.circuits {
-		for _, r := range c.rows {
-			if r.local != "" && r.own == nil && c.whole.calmly() {
-				again = true
-			}
-		}
 		if !c.whole.calmly() {
 			continue
 		}
 		w, over := c.over(m.now)
-		if !over && !c.anyInstanceOver(m.now) {
+		if !c.suspicious(m.now, &w) {
+			continue
+		}
+		again = true
+		if m.now-c.suspected < hearOthers || !over && !c.anyInstanceOver(m.now) {
 			continue
 		}
 		if !located {
@@ -135,6 +134,7 @@ func (c *circuit) over(now time.Duration) (pooled, bool) {
 	}
 	for steps := 1; steps <= windowSteps/2; steps++ {
 		w := c.pooled(now, steps)
+		w.present = whole.present // who is well and calm reports once a second
 		if int(w.calls) < b.MinimumNumberOfCalls {
 			continue
 		}
@@ -144,6 +144,29 @@ func (c *circuit) over(now time.Duration) (pooled, bool) {
 		steps += steps / 2
 	}
 	return whole, false
+}
+
+// hearOthers is how long a suspicion waits for the answers of replicas that are
+// well: they report once a second until they are told that it is hot
+// (algorithms.md, section 1: without it one sick replica speaks for all).
+const hearOthers = 200 * time.Millisecond
+
+// suspicious reports whether there is reason to hear every answer at once, and
+// has that said. whole is the evidence of the whole window, or what is over.
+func (c *circuit) suspicious(now time.Duration, whole *pooled) bool {
+	const few = 3
+	newest := c.pooled(now, windowSteps/10)
+	some := whole.failed >= few && (2*whole.rate() >= c.settings.Breaker.FailureRateThreshold ||
+		newest.failed >= few && 2*newest.rate() >= c.settings.Breaker.FailureRateThreshold || c.anyInstanceOver(now))
+	if !some {
+		c.suspected = 0
+		return false
+	}
+	if c.suspected == 0 {
+		c.suspected = now
+		c.dirty = true
+	}
+	return true
 }
 
 // surely is the lower end of a rate's confidence interval (Wilson 1927) at three

@@ -24,6 +24,7 @@ type Replica struct {
 	inbox   inbox
 
 	circuits map[policy.Circuit]*Circuit
+	early    map[policy.Circuit]word // of circuits that nobody has called yet
 	active   []*Circuit
 	answers  []Answer
 	sequence uint64
@@ -57,7 +58,14 @@ const (
 	UrgentInterval = 100 * time.Millisecond // between urgent reports at least
 	keepEvidence   = 6 * time.Second        // older evidence is folded: it feeds totals only
 	forgetIdle     = 5 * time.Second        // a closed circuit without calls is reported no more
+	maxEarly       = 1024                   // directives kept for circuits that nobody has called yet
 )
+
+// word is a directive that waits for its circuit, and until when it stands.
+type word struct {
+	Directive
+	until time.Duration
+}
 
 // NewReplica makes the pure half of a replica. Seed decides its phase and its
 // breakers' jitter.
@@ -67,6 +75,7 @@ func NewReplica(id ReplicaID, clock *breaker.Clock, seed uint64, sink Sink) *Rep
 		id: id, clock: clock, sink: sink, hash: seed,
 		phase:    time.Duration(rng.Int64N(int64(CalmInterval))),
 		circuits: make(map[policy.Circuit]*Circuit),
+		early:    make(map[policy.Circuit]word),
 	}
 }
 
@@ -148,6 +157,13 @@ func (r *Replica) drain(now time.Duration) {
 	r.inboxMu.Unlock()
 	for _, c := range in.born {
 		r.circuits[c.ID] = c
+		if w, ok := r.early[c.ID]; ok {
+			delete(r.early, c.ID)
+			if w.TTL = w.until - now; w.TTL > 0 {
+				r.activate(c, now)
+				c.obey(now, w.Directive)
+			}
+		}
 	}
 	for _, c := range in.active {
 		r.activate(c, now)
@@ -235,8 +251,15 @@ func (r *Replica) Final(now time.Duration) Report {
 // Obey puts a directive in force; an older one than what is held is ignored.
 func (r *Replica) Obey(now time.Duration, d Directive) {
 	r.drain(now)
+	if d.TTL <= 0 {
+		return
+	}
 	c := r.circuits[d.Circuit]
-	if c == nil || c.heldTill > now && !c.held.Epoch.Less(d.Epoch) || d.TTL <= 0 {
+	if c == nil {
+		r.keep(now, d)
+		return
+	}
+	if c.heldTill > now && !c.held.Epoch.Less(d.Epoch) {
 		return
 	}
 	r.activate(c, now)
@@ -244,4 +267,26 @@ func (r *Replica) Obey(now time.Duration, d Directive) {
 		r.hurry(now)
 	}
 	c.obey(now, d)
+}
+
+// keep holds a directive for a circuit that nobody has called yet, so that a new
+// replica's first call already obeys it.
+func (r *Replica) keep(now time.Duration, d Directive) {
+	if d.Circuit.Caller != r.id.Service {
+		return
+	}
+	if old, ok := r.early[d.Circuit]; ok && !old.Epoch.Less(d.Epoch) {
+		return
+	}
+	if len(r.early) >= maxEarly {
+		for id, w := range r.early {
+			if w.until <= now {
+				delete(r.early, id)
+			}
+		}
+		if len(r.early) >= maxEarly {
+			return // its first report will bring the directive again
+		}
+	}
+	r.early[d.Circuit] = word{d, now + d.TTL}
 }
