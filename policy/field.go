@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"time"
-
 )
 
 // field is one setting that a policy can make.
@@ -105,4 +104,3 @@ func text(at func(*Settings) encoding.TextUnmarshaler) func(*Settings, any) erro
 		return at(s).UnmarshalText([]byte(t))
 	}
 }
-

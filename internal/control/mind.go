@@ -53,6 +53,7 @@ const (
 	lookInterval   = 100 * time.Millisecond
 	maxCircuits    = 100_000 // of one mind; reports of more are not followed
 	forgetCircuit  = time.Hour
+	maxCounter     = 1 << 62 // what a replica says it holds can't exhaust the counters
 	urgentInterval = 20 * time.Millisecond
 	calmInterval   = time.Second
 )
@@ -128,13 +129,15 @@ func (m *Mind) hello(h *fleet.Hello) {
 // adopt takes over a directive that a replica still holds, of a daemon that is
 // gone: an outage goes on, it does not begin anew.
 func (m *Mind) adopt(d *fleet.Directive) {
-	if d.Circuit.Validate() != nil {
+	if d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Generation) > maxCounter {
 		return
 	}
 	m.epoch = max(m.epoch, d.Epoch.Counter)
 	m.generations = max(m.generations, d.Generation)
 	for _, p := range d.Parts {
-		m.generations = max(m.generations, p.Generation)
+		if p.Generation <= maxCounter {
+			m.generations = max(m.generations, p.Generation)
+		}
 	}
 	c := m.circuit(d.Circuit)
 	if c == nil {

@@ -1,0 +1,302 @@
+package control
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/policy"
+)
+
+var (
+	web  = policy.Service{Namespace: "t", Name: "web"}
+	cart = policy.Service{Namespace: "t", Name: "cart"}
+	edge = policy.Circuit{Caller: web, Callee: cart}
+)
+
+// fleetOf is a mind with replicas that report by hand.
+type fleetOf struct {
+	*Mind
+	at  time.Duration
+	out []Output
+}
+
+func newFleet(replicas int) *fleetOf {
+	f := &fleetOf{Mind: New(Config{Daemon: "d", Incarnation: 1, Seed: 1, Enforce: true}), at: time.Second}
+	for i := range replicas {
+		f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(i)}})
+		f.reports(i, 0, 0)
+	}
+	return f
+}
+
+func replica(i int) fleet.ReplicaID {
+	return fleet.ReplicaID{Service: web, Name: fmt.Sprintf("web-%d", i), Incarnation: 1}
+}
+
+func (f *fleetOf) step(in Input) {
+	in.At = f.at
+	f.out = append(f.out, f.Step(in)...)
+}
+
+func (f *fleetOf) pass(d time.Duration) {
+	for end := f.at + d; f.at < end; f.at += 20 * time.Millisecond {
+		f.step(Input{Tick: true})
+	}
+}
+
+// reports has a replica report so many answers under the word that it holds.
+func (f *fleetOf) reports(i int, ok, failed uint32) {
+	c := fleet.Counts{Offered: ok + failed, Succeeded: ok, Failed: failed}
+	c.Kinds[breaker.ServerError] = failed
+	cr := fleet.CircuitReport{Callee: cart, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
+	f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
+}
+
+// generation that a replica holds, by what it was told last.
+func (f *fleetOf) generation(i int) (g uint64) {
+	for _, o := range f.out {
+		if o.To.Name == "" || o.To == replica(i) {
+			g = o.Directive.Generation
+		}
+	}
+	return g
+}
+
+func (f *fleetOf) state() breaker.State {
+	v, _ := f.Circuit(edge)
+	return v.State
+}
+
+// leases that were given since the last call, by replica.
+func (f *fleetOf) leases() map[string][]fleet.Lease {
+	given := make(map[string][]fleet.Lease)
+	for _, o := range f.out {
+		if len(o.Directive.Leases) > 0 {
+			given[o.To.Name] = append(given[o.To.Name], o.Directive.Leases...)
+		}
+	}
+	f.out = nil
+	return given
+}
+
+func (f *fleetOf) outage(replicas int) {
+	for range 5 {
+		for i := range replicas {
+			f.reports(i, 0, 5)
+		}
+		f.pass(100 * time.Millisecond)
+	}
+}
+
+func TestQuorumOpens(t *testing.T) {
+	f := newFleet(4)
+	f.outage(4)
+	if f.state() != breaker.Open {
+		t.Errorf("state %v with all replicas failing: want open", f.state())
+	}
+}
+
+func TestOneLiarOpensNothing(t *testing.T) {
+	f := newFleet(5)
+	for range 50 {
+		f.reports(0, 0, 20_000)
+		for i := 1; i < 5; i++ {
+			f.reports(i, 20, 0)
+		}
+		f.pass(100 * time.Millisecond)
+	}
+	if f.state() != breaker.Closed {
+		t.Errorf("one replica at 1,000 times the volume opened it: %+v", f.out[len(f.out)-1].Directive.Gate)
+	}
+}
+
+func TestOneObserverUnderManyNamesIsOne(t *testing.T) {
+	f := newFleet(2)
+	for range 50 {
+		for i := range 10 {
+			c := fleet.Counts{Offered: 50, Failed: 50}
+			cr := fleet.CircuitReport{Callee: cart, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
+			from := replica(100 + i)
+			f.step(Input{Report: &ReplicaReport{From: from, Observer: "10.0.0.66", Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
+		}
+		f.reports(0, 20, 0)
+		f.reports(1, 20, 0)
+		f.pass(100 * time.Millisecond)
+	}
+	if f.state() != breaker.Closed {
+		t.Error("one address with ten names opened the circuit for all")
+	}
+}
+
+func TestProbesAreInTheBudgetAndGivenAgain(t *testing.T) {
+	f := newFleet(10)
+	f.outage(10)
+	f.leases()
+	for range 12 { // rejected calls are demand
+		for i := range 10 {
+			c := fleet.Counts{Offered: 3, Rejected: 3}
+			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
+				Callee: cart, State: breaker.Open, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}}}}})
+		}
+		f.pass(100 * time.Millisecond)
+		if f.state() == breaker.HalfOpen {
+			break
+		}
+	}
+	given := f.leases()
+	if len(given) != 3 {
+		t.Fatalf("leases %v: want one each for three replicas", given)
+	}
+	f.pass(2 * time.Second)
+	if again := f.leases(); len(again) > 0 {
+		t.Errorf("leases %v while three are out", again)
+	}
+	// One holder dies; its lease, and only its, is given again at once.
+	for name := range given {
+		var i int
+		_, _ = fmt.Sscanf(name, "web-%d", &i)
+		gone := replica(i)
+		f.step(Input{Gone: &gone})
+		break
+	}
+	f.pass(100 * time.Millisecond)
+	if again := f.leases(); len(again) != 1 {
+		t.Errorf("leases %v after one holder died: want one more", again)
+	}
+	// The others hang: given again when their time is over.
+	for range 110 {
+		for i := range 10 {
+			c := fleet.Counts{Offered: 3, Rejected: 3}
+			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
+				Callee: cart, State: breaker.HalfOpen, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}}}}})
+		}
+		f.pass(100 * time.Millisecond)
+	}
+	total := 0
+	for _, l := range f.leases() {
+		total += len(l)
+	}
+	if total != 3 {
+		t.Errorf("%d leases given again after all holders hung: want 3", total)
+	}
+}
+
+func TestMaxEjectedIsExactForSmallNumbers(t *testing.T) {
+	for _, c := range []struct {
+		n       int
+		percent float64
+		want    int
+	}{
+		{1, 50, 0}, {1, 100, 0}, {2, 50, 1}, {2, 49, 0}, {3, 34, 1}, {3, 33, 0}, {3, 67, 2}, {3, 100, 2},
+		{4, 50, 2}, {10, 10, 1}, {10, 30, 3}, {0, 50, 0}, {10, 0, 0},
+	} {
+		if got := maxEjected(c.n, c.percent); got != c.want {
+			t.Errorf("%v %% of %d: %d, want %d", c.percent, c.n, got, c.want)
+		}
+	}
+}
+
+func TestHeldDirectiveIsAdopted(t *testing.T) {
+	f := &fleetOf{Mind: New(Config{Daemon: "d", Incarnation: 2, Seed: 1, Enforce: true}), at: time.Second}
+	held := fleet.Directive{
+		Circuit: edge, Epoch: fleet.Epoch{Incarnation: 1, Counter: 900, Daemon: "d"}, TTL: 30 * time.Second, Enforce: true,
+		Gate: fleet.Gate{State: breaker.Open, Generation: 77, Reason: "before"},
+	}
+	f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(0), Held: []fleet.Directive{held}}})
+	if f.state() != breaker.Open {
+		t.Fatalf("state %v after a replica said that it is open: want open", f.state())
+	}
+	last := f.out[len(f.out)-1].Directive
+	if !held.Epoch.Less(last.Epoch) || last.Generation < 77 || last.State != breaker.Open {
+		t.Errorf("told %+v: want open, of a newer epoch", last)
+	}
+}
+
+func TestHostileReportsChangeNothing(t *testing.T) {
+	f := newFleet(2)
+	bad := []fleet.CircuitReport{
+		{Callee: policy.Service{}},
+		{Callee: policy.Service{Namespace: "t", Name: "a\nb"}},
+		{Callee: cart, Settings: &policy.Settings{}},
+		{Callee: cart, Generation: 1 << 60, Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: fleet.Counts{Failed: 1 << 31}}}}}},
+		{Callee: cart, Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Age: -time.Hour, Counts: fleet.Counts{Failed: 1 << 31}}}}}},
+		{Callee: cart, Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Age: 1 << 62, Counts: fleet.Counts{Failed: 1 << 31}}}}}},
+		{Callee: cart, Generation: 1 << 60, Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: fleet.Counts{Failed: 5, RetriedFailed: 1 << 31}}}}}},
+	}
+	for i := range 2 {
+		f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: bad, Answers: []fleet.Answer{{Token: 5}, {Circuit: edge, Token: 6, Used: true}}}}})
+		f.pass(time.Second)
+	}
+	if f.state() != breaker.Closed || len(f.Circuits()) != 1 {
+		t.Errorf("state %v, %d circuits: want closed and one", f.state(), len(f.Circuits()))
+	}
+}
+
+func TestReadingChangesNothing(t *testing.T) {
+	run := func(read bool) []byte {
+		f := newFleet(4)
+		for range 30 {
+			for i := range 4 {
+				f.reports(i, 2, 3)
+			}
+			if read {
+				f.Circuits()
+				f.Circuit(edge)
+				f.Urgent()
+				f.Interval()
+			}
+			f.pass(100 * time.Millisecond)
+		}
+		return fmt.Append(nil, f.out)
+	}
+	if !bytes.Equal(run(true), run(false)) {
+		t.Error("reading changed what was said")
+	}
+}
+
+func TestTraceRefusesWhatIsDamaged(t *testing.T) {
+	header := string(AppendHeader(nil, Config{Daemon: "d"}))
+	tick := string(AppendInput(nil, Input{At: 5, Tick: true}))
+	for _, c := range []struct{ name, text, want string }{
+		{"empty", "", "line 1: empty file"},
+		{"no header", tick, "line 1: not a trace"},
+		{"newer", `{"Trace":99}` + "\n", "version 99"},
+		{"garbage", header + tick + "{\n", "line 3"},
+		{"back in time", header + tick + string(AppendInput(nil, Input{At: 4, Tick: true})), "line 3: time goes back"},
+		{"cut", header + tick[:len(tick)-5], "line 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, inputs, err := ReadTrace(strings.NewReader(c.text))
+			if err == nil {
+				for _, e := range inputs {
+					err = e
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v: want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func FuzzReadTrace(f *testing.F) {
+	f.Add(append(AppendHeader(nil, Config{Daemon: "d"}), AppendInput(nil, Input{At: 5, Hello: &fleet.Hello{Replica: replica(1)}})...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h, inputs, err := ReadTrace(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		m := New(h.Config)
+		for in, err := range inputs {
+			if err != nil {
+				return
+			}
+			m.Step(in)
+		}
+	})
+}
