@@ -11,6 +11,7 @@ import (
 type Breaker struct {
 	word     atomic.Uint64 // generation 32 | mode, state, flags; written under the core's lock once there is one
 	core     atomic.Pointer[core]
+	standing atomic.Pointer[standing] // the rejection of all calls for now
 	settings atomic.Pointer[Settings]
 	clock    *Clock
 	owner    Owner
@@ -91,32 +92,26 @@ func (b *Breaker) Acquire() (Permit, error) {
 			return Permit{b, time.Duration(t), uint32(w >> 32), 0}, nil
 		}
 	}
-	c := b.core.Load()
-	if c != nil && perProcessor {
-		if r := c.standing.Load(); r != nil && b.clock.cell.Load() < int64(r.until) && !r.shadow {
-			if cells := c.cells.Load(); cells != nil {
-				if i := pin(); i < len(*cells) {
-					(*cells)[i].rejected[r.reason]++
-					unpin()
-					return Permit{}, r.err
-				}
-				unpin()
-			}
+	if r := b.standing.Load(); perProcessor && r != nil && b.clock.cell.Load() < int64(r.until) {
+		if i := pin(); i < len(r.cells) {
+			r.cells[i].rejected[r.reason]++
+			unpin()
+			return Permit{}, r.err
 		}
+		unpin()
 	}
-	return b.acquire(c)
+	return b.acquire()
 }
 
-func (b *Breaker) acquire(c *core) (Permit, error) {
+func (b *Breaker) acquire() (Permit, error) {
 	now := time.Duration(b.clock.cell.Load())
 	if now == parked {
 		b.clock.wake()
 		now = b.clock.read()
 	}
-	if c != nil {
-		if r := c.standing.Load(); r != nil && now < r.until {
-			return b.refuseAs(c, r, now)
-		}
+	c := b.core.Load()
+	if r := b.standing.Load(); r != nil && now < r.until {
+		return b.refuseAs(c, r, now)
 	}
 	for {
 		w := b.word.Load()
@@ -251,13 +246,16 @@ func (b *Breaker) refuse(c *core, reason Reason, now time.Duration) (Permit, err
 	version := c.version
 	c.mu.Unlock()
 	if !r.shadow {
+		if cells := c.cells.Load(); cells != nil {
+			r.cells = *cells
+		}
 		r.err = b.owner.Rejected(b, rejection)
 	}
 	c.mu.Lock()
 	if version == c.version { // else a permit may be free by now
 		c.refusals[reason].Store(r)
 		if reason == ReasonOpen || reason == ReasonHalfOpen && c.trialing() || reason == ReasonForced {
-			c.standing.Store(r)
+			b.standing.Store(r)
 		}
 	}
 	c.mu.Unlock()

@@ -129,14 +129,14 @@ func (b *Breaker) publish(c *core) {
 		c.share32.Store(uint32(min(max(c.share, 0)*(1<<32), 1<<32-1)))
 	}
 	c.setTick()
-	c.freed()
+	b.freed(c)
 	b.word.Store(wordOf(c.generation, c.state, c.mode, limited, b.settings.Load()))
 }
 
 // freed makes every cached rejection be looked at again.
-func (c *core) freed() {
+func (b *Breaker) freed(c *core) {
 	c.version++
-	c.standing.Store(nil)
+	b.standing.Store(nil)
 	for i := range c.refusals {
 		if c.refusals[i].Load() != nil {
 			c.refusals[i].Store(nil)

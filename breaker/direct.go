@@ -113,7 +113,7 @@ func (b *Breaker) Grant(token uint64, until time.Duration) {
 	c.grants = append(c.grants, grant{token: token, until: until})
 	c.leave.Add(1)
 	c.setTick()
-	c.freed()
+	b.freed(c)
 }
 
 // maxGrants bounds what a confused control can make a breaker hold.

@@ -186,7 +186,7 @@ func (b *Breaker) putBack(c *core, ticket uint32) {
 		}
 	case ticket != 0:
 		if c.trial.take(ticket) {
-			c.freed()
+			b.freed(c)
 		}
 	}
 }

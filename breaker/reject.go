@@ -83,12 +83,11 @@ func (e *NotPermittedError) Is(target error) bool {
 // refresh is how old a cached rejection may be.
 const refresh = 20 * time.Millisecond
 
-// standing is a rejection that holds for all calls of a generation until an
-// instant, so that they neither lock nor allocate.
+// standing is a rejection that holds for all calls until an instant, so that they neither lock nor allocate.
 type standing struct {
-	err        error
-	until      time.Duration
-	generation uint32
-	reason     Reason
-	shadow     bool // the mode lets these calls through
+	err    error
+	until  time.Duration
+	cells  cells // where it is counted, if anywhere but in the core
+	reason Reason
+	shadow bool // the mode lets these calls through
 }

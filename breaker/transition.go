@@ -145,7 +145,7 @@ func (b *Breaker) tick(c *core, now time.Duration, asked bool) {
 	case c.trialing():
 		if n := len(c.trial.out); n > 0 {
 			if c.trial.expire(now); len(c.trial.out) < n {
-				c.freed()
+				b.freed(c)
 			}
 		}
 	case c.state == Closed && c.ramp != nil && !c.directed && now >= c.rampAt:
@@ -176,7 +176,7 @@ func (b *Breaker) probed(c *core, o Outcome, slow bool, now time.Duration) {
 		}
 	}
 	if !b.decide(c, s, now) {
-		c.freed()
+		b.freed(c)
 	}
 }
 
@@ -226,7 +226,7 @@ func (b *Breaker) setMode(c *core, m Mode, why string) {
 	was := c.mode
 	c.modeWhy = why
 	if m == was {
-		c.freed()
+		b.freed(c)
 		return
 	}
 	now := b.clock.Now()
