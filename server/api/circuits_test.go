@@ -1,0 +1,153 @@
+package api
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/control"
+	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/policy"
+	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
+)
+
+func circuits(t *testing.T, names ...string) *Circuits {
+	t.Helper()
+	var views []control.CircuitView
+	for _, n := range names {
+		id, err := policy.ParseCircuit(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		views = append(views, control.CircuitView{Circuit: id, Share: 1, Breakers: 2})
+	}
+	s := NewSnapshot(time.Now(), views)
+	return NewCircuits(func() *Snapshot { return s })
+}
+
+func listed(t *testing.T, c *Circuits, q *apiv1.ListCircuitsRequest) (names []string, r *apiv1.ListCircuitsResponse) {
+	t.Helper()
+	r, err := c.ListCircuits(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range r.GetCircuits() {
+		names = append(names, x.GetName())
+	}
+	return names, r
+}
+
+func TestListFilters(t *testing.T) {
+	c := circuits(t, "web..checkout", "web..search", "checkout..ops/ledger", "ops/batch..checkout")
+	c.snapshot().Circuits[0].State = breaker.Open // by name: default/checkout..ops/ledger
+	for what, x := range map[string]struct {
+		q    *apiv1.ListCircuitsRequest
+		want string
+	}{
+		"all":       {&apiv1.ListCircuitsRequest{}, "default/checkout..ops/ledger default/web..default/checkout default/web..default/search ops/batch..default/checkout"},
+		"state":     {&apiv1.ListCircuitsRequest{States: []apiv1.State{apiv1.State_STATE_OPEN}}, "default/checkout..ops/ledger"},
+		"namespace": {&apiv1.ListCircuitsRequest{Namespace: "ops"}, "default/checkout..ops/ledger"},
+		"prefix":    {&apiv1.ListCircuitsRequest{Prefix: "web..s"}, "default/web..default/search"},
+		"full":      {&apiv1.ListCircuitsRequest{Prefix: "ops/"}, "ops/batch..default/checkout"},
+		"none":      {&apiv1.ListCircuitsRequest{Prefix: "nobody"}, ""},
+	} {
+		if names, r := listed(t, c, x.q); strings.Join(names, " ") != x.want || int(r.GetTotal()) != len(names) {
+			t.Errorf("%s: %v, total %d: want %s", what, names, r.GetTotal(), x.want)
+		}
+	}
+}
+
+func TestPagesHoldEachCircuitOnce(t *testing.T) {
+	c := circuits(t, "a..x", "b..x", "c..x", "d..x", "e..x")
+	var all []string
+	q := &apiv1.ListCircuitsRequest{PageSize: 2}
+	for pages := 1; ; pages++ {
+		names, r := listed(t, c, q)
+		all = append(all, names...)
+		if r.GetTotal() != 5 {
+			t.Errorf("total %d", r.GetTotal())
+		}
+		if q.PageToken = r.GetNextPageToken(); q.PageToken == "" {
+			if pages != 3 || len(all) != 5 {
+				t.Errorf("%d pages, %v", pages, all)
+			}
+			return
+		}
+	}
+}
+
+func TestWhatCantBeAskedIsInvalid(t *testing.T) {
+	c := circuits(t, "web..checkout", "web..search")
+	for _, q := range []*apiv1.ListCircuitsRequest{{PageSize: 1001}, {PageToken: "%"}, {Prefix: strings.Repeat("x", 5000)}} {
+		if _, err := c.ListCircuits(t.Context(), q); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%v: %v", q, err)
+		}
+	}
+	for _, name := range []string{"", strings.Repeat("x", 5000), "web"} {
+		if _, err := c.GetCircuit(t.Context(), &apiv1.GetCircuitRequest{Name: name}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%.20q: %v", name, err)
+		}
+	}
+}
+
+func TestACircuitIsFoundByItsBeginning(t *testing.T) {
+	c := circuits(t, "web..checkout", "web..checkout-old", "web..search")
+	for text, want := range map[string]string{
+		"web..checkout":                 "default/web..default/checkout", // exact, though another begins so
+		"web..s":                        "default/web..default/search",
+		"default/web..default/checkout": "default/web..default/checkout",
+	} {
+		r, err := c.GetCircuit(t.Context(), &apiv1.GetCircuitRequest{Name: text})
+		if err != nil || r.GetCircuit().GetName() != want {
+			t.Errorf("%s: %v, %v: want %s", text, r.GetCircuit().GetName(), err, want)
+		}
+	}
+}
+
+func TestAnUnknownCircuitNamesTheNearest(t *testing.T) {
+	c := circuits(t, "web..checkout", "web..search")
+	for text, want := range map[string]string{"web..chekout": "default/web..default/checkout", "zzzzzzzzzzzzzzzzzzzzzzzz": "among the 2"} {
+		_, err := c.GetCircuit(t.Context(), &apiv1.GetCircuitRequest{Name: text})
+		if connect.CodeOf(err) != connect.CodeNotFound || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v: want not_found with %q", text, err, want)
+		}
+	}
+	if _, err := circuits(t).GetCircuit(t.Context(), &apiv1.GetCircuitRequest{Name: "x"}); !strings.Contains(err.Error(), "no replica") {
+		t.Error(err)
+	}
+}
+
+func TestTheSentenceTellsWhatGoesOn(t *testing.T) {
+	id, _ := policy.ParseCircuit("web..checkout")
+	v := control.CircuitView{
+		Circuit: id, State: breaker.Open, Mode: breaker.MetricsOnly, Since: 12 * time.Second, Breakers: 3, Open: 2,
+		Why:      "80 % of 50 calls failed",
+		Parts:    []control.PartView{{Instance: "10.0.0.1:80", State: breaker.Open, Why: "it fails alone"}},
+		Replicas: []control.ReplicaView{{Replica: fleet.ReplicaID{Service: id.Caller, Name: "web-1"}, Age: time.Second}},
+	}
+	want := "default/web..default/checkout is open for 12s: 80 % of 50 calls failed. 0 % of its calls are admitted; " +
+		"2 of 3 breakers are not closed. Mode metrics_only: this is only shown, and replicas decide alone. " +
+		"Instance 10.0.0.1:80 has a verdict of its own: open, because it fails alone."
+	if got := sentence(&v, id.String(), 0); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	v = control.CircuitView{Circuit: id, Phase: "ramp", Share: .5, Since: 2 * time.Second, Breakers: 1}
+	want = "default/web..default/checkout is closed, on its way back to full traffic, for 2s. 50 % of its calls are admitted; 0 of 1 breaker is not closed."
+	if got := sentence(&v, id.String(), 0); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAgesAreShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-1: "0s", 344 * time.Millisecond: "340ms", 12900 * time.Millisecond: "12s", 184 * time.Second: "3m4s",
+		125 * time.Minute: "2h5m", 76 * time.Hour: "3d4h",
+	} {
+		if got := Age(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
