@@ -15,12 +15,6 @@ import (
 	"github.com/datapunk/switchgear/server/demo"
 )
 
-// Exit codes of the demo, beside 2 for usage.
-const (
-	exitBroken      = 1
-	exitInterrupted = 130 // as a shell says of Ctrl-C
-)
-
 func newDemoCommand() *cobra.Command {
 	c := demo.Config{}
 	var headless, asJSON bool
@@ -36,10 +30,10 @@ Exit status: 0 if every chapter kept its promises, 1 if not, 130 on Ctrl-C.`,
 		Example: `  switchgear demo
   switchgear demo --no-daemon                # the same, each breaker alone
   switchgear demo --headless --json > r.json # for machines`,
-		Args: cobra.NoArgs,
+		Args: args(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.Validate(); err != nil {
-				return usage(err)
+				return usagef(cmd, "%w", err)
 			}
 			return runDemo(cmd, c, headless, asJSON)
 		},
@@ -55,7 +49,7 @@ Exit status: 0 if every chapter kept its promises, 1 if not, 130 on Ctrl-C.`,
 }
 
 func runDemo(cmd *cobra.Command, c demo.Config, headless, asJSON bool) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
 	defer stop()
 	var err error
 	if c.Binary, err = os.Executable(); err != nil {
@@ -85,11 +79,11 @@ func runDemo(cmd *cobra.Command, c demo.Config, headless, asJSON bool) error {
 	} else {
 		r.Print(lines)
 	}
-	switch {
+	switch { // everything has been said: an exit code without words
 	case r.Interrupted:
 		return exit(exitInterrupted)
 	case !r.Kept():
-		return exit(exitBroken)
+		return exit(exitFailed)
 	}
 	return nil
 }
@@ -100,11 +94,9 @@ func newDemoServiceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    demo.ServiceCommand,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   args(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			if err := demo.Serve(ctx, cmd.OutOrStdout()); err != nil && !errors.Is(err, context.Canceled) {
+			if err := demo.Serve(cmd.Context(), cmd.OutOrStdout()); err != nil && !errors.Is(err, context.Canceled) {
 				return err
 			}
 			return nil

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +18,7 @@ func newLabCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
 		Short: "Try things out: faults on demand",
-		Args:  cobra.NoArgs,
+		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLabProxyCommand())
@@ -47,10 +44,13 @@ that take turns. On Ctrl-C it prints what it has seen and done.`,
   switchgear lab proxy --tcp --to 127.0.0.1:5432 --hang
   curl -d fail=100 -d status=500 http://127.0.0.1:ADMIN/faults   # change
   curl -X POST http://127.0.0.1:ADMIN/faults                     # cure`,
-		Args: cobra.NoArgs,
+		Args: args(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.To == "" {
+				return usagef(cmd, "--to is missing: the address to pass on to")
+			}
 			if err := c.Faults.Validate(c.TCP); err != nil {
-				return usage(err)
+				return usagef(cmd, "%w", err)
 			}
 			return runProxy(cmd, c, admin)
 		},
@@ -67,7 +67,6 @@ that take turns. On Ctrl-C it prints what it has seen and done.`,
 			flag.NoOptDefVal, flag.Usage = "true", w.Use
 		}
 	}
-	cobra.CheckErr(cmd.MarkFlagRequired("to"))
 	return cmd
 }
 
@@ -84,13 +83,12 @@ func (f *faultFlag) Type() string       { return "value" }
 func (f *faultFlag) Set(s string) error { return f.faults.Set(f.name, s) }
 
 func runProxy(cmd *cobra.Command, c proxy.Config, adminAddress string) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx := cmd.Context()
 	if err := proxy.OnLoopback(adminAddress); err != nil {
-		return usage(fmt.Errorf("--admin %s: %w", adminAddress, err))
+		return usagef(cmd, "--admin %s: %w", adminAddress, err)
 	}
 	if err := proxy.OnLoopback(c.Listen); err != nil {
-		return usage(fmt.Errorf("--listen %s: %w", c.Listen, err))
+		return usagef(cmd, "--listen %s: %w", c.Listen, err)
 	}
 	p, err := proxy.Start(c)
 	if err != nil {

@@ -217,3 +217,33 @@ func count(cs []call, s span, match func(call) bool) int {
 	}
 	return n
 }
+
+// A sickness of a callee, as far as one circuit sees it.
+type sickness struct {
+	circuit string
+	span
+}
+
+const (
+	// A directive stands so long without a newer one; then a replica decides alone.
+	directiveTTL = time.Minute
+	// aloneWithin is how long it may take to see by itself that a callee is well:
+	// the longest wait, a trial, the way back.
+	aloneWithin = 15 * time.Second
+)
+
+// stale counts the calls that were rejected by the word of a daemon that was dead
+// for longer than its words stand: nothing was wrong with the callee, and the
+// replica had had its time to find that out alone.
+func stale(cs []call, dead []span, sick []sickness) int {
+	n := 0
+	for _, d := range dead {
+		expired := span{d.from + directiveTTL + aloneWithin, d.to}
+		n += count(cs, expired, func(c call) bool {
+			return c.result == rejected && !slices.ContainsFunc(sick, func(s sickness) bool {
+				return s.circuit == c.by && c.at >= s.from && c.at < s.to+aloneWithin
+			})
+		})
+	}
+	return n
+}

@@ -139,3 +139,23 @@ func TestRelapsesAreSilencesAfterCallsPassed(t *testing.T) {
 		t.Errorf("%d relapses, want the one after 4 s", n)
 	}
 }
+
+func TestStaleAreRejectionsByWordsPastTheirTime(t *testing.T) {
+	dead := []span{{10 * time.Second, 200 * time.Second}}
+	sick := []sickness{{"checkout..payments", span{5 * time.Second, 100 * time.Second}}}
+	at := func(s int, by string) call {
+		return call{at: time.Duration(s) * time.Second, result: rejected, by: by}
+	}
+	for c, want := range map[call]int{
+		at(50, "search..catalog"):     0, // the word still stands
+		at(90, "search..catalog"):     1,
+		at(90, "checkout..payments"):  0, // open with good reason
+		at(110, "checkout..payments"): 0, // on its own way back
+		at(120, "checkout..payments"): 1,
+		at(210, "checkout..payments"): 0, // a daemon lives again
+	} {
+		if n := stale([]call{c}, dead, sick); n != want {
+			t.Errorf("%+v counts %d, want %d", c, n, want)
+		}
+	}
+}

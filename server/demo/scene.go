@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/datapunk/switchgear/server/proxy"
@@ -69,11 +70,13 @@ func (x *scene) arrivals() []arrival {
 
 func (x *scene) strike(f proxy.Faults) error {
 	x.fault = x.world.now()
+	x.world.sick = append(x.world.sick, sickness{x.circuit, span{x.fault, math.MaxInt64}})
 	return x.world.setFaults(f, x.sick...)
 }
 
 func (x *scene) heal() error {
 	x.cure = x.world.now()
+	x.world.sick[len(x.world.sick)-1].to = x.cure
 	return x.world.setFaults(proxy.Faults{}, x.sick...)
 }
 

@@ -88,6 +88,8 @@ type world struct {
 	address string // of the daemon; empty without one
 	daemon  *child
 
+	sick []sickness
+
 	mu   sync.Mutex
 	dead []span // when no daemon lived
 }
@@ -324,8 +326,9 @@ func (w *world) setFaults(f proxy.Faults, instances ...string) error {
 	return nil
 }
 
-// blocked counts the calls that spent too long in the SDK while no daemon lived,
-// as the replicas have measured it around the SDK.
+// blocked counts the calls that the daemon's absence has harmed: those that spent
+// too long in the SDK while no daemon lived, as the replicas measure around the
+// SDK, and those that were rejected by a word past its time.
 func (w *world) blocked(ctx context.Context) (int, error) {
 	w.mu.Lock()
 	dead := slices.Clone(w.dead)
@@ -334,6 +337,9 @@ func (w *world) blocked(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	n := 0
+	if !w.config.NoDaemon { // without any, there are no words
+		n = stale(w.load.seen(), dead, w.sick)
+	}
 	for name, address := range w.own {
 		s, err := readStats(ctx, address)
 		if err != nil {
