@@ -266,6 +266,6 @@ func (b *Breaker) refuseAs(c *core, r *standing, now time.Duration) (Permit, err
 	if r.shadow {
 		return Permit{b, now, uint32(b.word.Load() >> 32), permitShadow}, nil
 	}
-	c.countRejection(r.reason, now)
+	b.countRejection(c, r.reason, now)
 	return Permit{}, r.err
 }

@@ -194,7 +194,7 @@ func (c *core) exit() {
 // trialing reports whether the breaker judges probes of its own.
 func (c *core) trialing() bool { return c.state == HalfOpen && !c.directed }
 
-func (c *core) countRejection(r Reason, now time.Duration) {
+func (b *Breaker) countRejection(c *core, r Reason, now time.Duration) {
 	if perProcessor {
 		if cells := c.cells.Load(); cells != nil {
 			if i := pin(); i < len(*cells) {
@@ -207,6 +207,9 @@ func (c *core) countRejection(r Reason, now time.Duration) {
 	}
 	if c.rejected[r].Add(1)%busyCalls == 0 && c.shared.brisk(now) {
 		c.widen()
+		c.mu.Lock()
+		b.freed(c) // so that the next rejections know the cells
+		c.mu.Unlock()
 	}
 }
 

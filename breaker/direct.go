@@ -44,7 +44,7 @@ func (b *Breaker) Direct(d Direction) {
 	case c.mode == ForcedOpen:
 		c.setTick()
 	case fresh || !c.local && c.state != d.State:
-		b.follow(c, now)
+		b.follow(c, now, d.Reason)
 	case c.local:
 		b.publish(c)
 	default:
@@ -60,9 +60,9 @@ func (b *Breaker) Direct(d Direction) {
 }
 
 // follow goes where control's word says.
-func (b *Breaker) follow(c *core, now time.Duration) {
+func (b *Breaker) follow(c *core, now time.Duration, why string) {
 	d := &c.dir
-	c.local, c.ramp, c.share, c.why = false, nil, d.Share, d.Reason
+	c.local, c.ramp, c.share, c.why = false, nil, d.Share, why
 	if d.State == Open {
 		c.share = 1
 	}
@@ -72,7 +72,7 @@ func (b *Breaker) follow(c *core, now time.Duration) {
 	} else if !c.outage {
 		c.outage, c.outageSince, c.failedTrials = true, now, 0
 	}
-	b.to(c, byFleet, d.State, c.mode, now, d.Reason, c.look(now))
+	b.to(c, byFleet, d.State, c.mode, now, why, c.look(now))
 }
 
 // detach ends a direction that was not renewed: own rules go on from here.
@@ -205,7 +205,7 @@ func (b *Breaker) answer(c *core, p Permit, o Outcome, slow bool, now time.Durat
 			if c.dir.State == Open {
 				c.local = false
 			} else {
-				b.follow(c, now)
+				b.follow(c, now, "a granted probe succeeded")
 			}
 		case o.Verdict == Success:
 			c.ok++
