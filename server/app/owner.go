@@ -134,6 +134,7 @@ func inputOf(e *busv1.Evidence) (control.Input, error) {
 
 func (o *owner) run() {
 	defer close(o.done)
+	o.step(heard{control.Input{Tick: true}, time.Now()})
 	tick := time.NewTimer(o.mind.Interval())
 	defer tick.Stop()
 	for {
