@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -77,34 +78,20 @@ func openedOne(as []arrival, source string, s span, probes int) (time.Duration, 
 	return 0, false
 }
 
-// due tells when the evidence of all replicas together justified opening: within
-// one window at least minimum calls, and at least percent of them failed.
-func due(as []arrival, s span, window time.Duration, minimum int, percent float64) (time.Duration, bool) {
-	type ended struct {
-		at     time.Duration
-		failed bool
-	}
-	var es []ended
-	for _, a := range as {
-		if a.ended >= s.from-window && a.ended < s.to {
-			es = append(es, ended{a.ended, a.failed})
-		}
-	}
-	slices.SortFunc(es, func(a, b ended) int { return int(a.at - b.at) })
-	first, failed := 0, 0
-	for i, e := range es {
-		if e.failed {
+// due tells when the calls since the fault, of all replicas together, justified
+// opening by themselves: at least minimum calls, and at least percent of them
+// failed. Nobody could open sooner by the thresholds; a window that still holds
+// the good time before opens later.
+func due(as []arrival, s span, minimum int, percent float64) (time.Duration, bool) {
+	since := during(as, s)
+	slices.SortFunc(since, func(a, b arrival) int { return cmp.Compare(a.ended, b.ended) })
+	failed := 0
+	for i, a := range since {
+		if a.failed {
 			failed++
 		}
-		for es[first].at <= e.at-window {
-			if es[first].failed {
-				failed--
-			}
-			first++
-		}
-		calls := i + 1 - first
-		if e.at >= s.from && calls >= minimum && 100*float64(failed) >= percent*float64(calls) {
-			return e.at, true
+		if i+1 >= minimum && 100*float64(failed) >= percent*float64(i+1) && a.ended < s.to {
+			return a.ended, true
 		}
 	}
 	return 0, false

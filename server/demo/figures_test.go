@@ -54,21 +54,26 @@ func TestOpenedIsTheLastReplicasLastCallBeforeItsSilence(t *testing.T) {
 	}
 }
 
-func TestDueIsWhenTheWindowOfAllJustifiesIt(t *testing.T) {
+func TestDueIsWhenTheMinimumSinceTheFaultHasFailed(t *testing.T) {
 	fault := 10 * time.Second
-	as := merge(steady("a", span{0, fault}, 20*ms, false), steady("a", span{fault, fault + 5*time.Second}, 20*ms, true))
-	at, ok := due(as, span{fault, fault + 5*time.Second}, 2*time.Second, 20, 50)
-	if d := at - fault; !ok || d < 980*ms || d > 1020*ms {
-		t.Errorf("half of 2 s of steady calls have failed after %v, %v", d, ok)
+	sick := span{fault, fault + 5*time.Second}
+	good := steady("a", span{0, fault}, 20*ms, false)
+	as := merge(good, steady("a", sick, 20*ms, true))
+	if at, ok := due(as, sick, 20, 50); !ok || at != fault+19*20*ms+2*ms {
+		t.Errorf("the 20th failure is fault + %v, %v", at-fault, ok)
 	}
-	// With few calls it is the minimum that takes its time.
-	few := steady("a", span{fault, fault + 5*time.Second}, 100*ms, true)
-	at, ok = due(few, span{fault, fault + 5*time.Second}, 5*time.Second, 20, 50)
-	if !ok || at != fault+1902*ms {
-		t.Errorf("the 20th call ended at fault + %v, %v", at-fault, ok)
+	// Half of the calls fail: the 40th call is the 20th that counts, but 20 calls
+	// of which half have failed suffice.
+	half := merge(steady("a", sick, 40*ms, true), steady("b", span{fault + 20*ms, sick.to}, 40*ms, false))
+	if at, ok := due(half, sick, 20, 50); !ok || at != fault+19*20*ms+2*ms {
+		t.Errorf("half failing is due at fault + %v, %v", at-fault, ok)
 	}
-	if _, ok := due(few, span{fault, fault + 5*time.Second}, time.Second, 20, 50); ok {
-		t.Error("due with 10 calls a window")
+	third := merge(steady("a", sick, 60*ms, true), steady("b", sick, 30*ms, false))
+	if at, ok := due(third, sick, 20, 50); ok {
+		t.Errorf("a third failing is due at fault + %v", at-fault)
+	}
+	if _, ok := due(as, span{fault, fault + 200*ms}, 20, 50); ok {
+		t.Error("due with 10 calls")
 	}
 }
 

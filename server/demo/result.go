@@ -39,7 +39,7 @@ type Chapter struct {
 	Why  string `json:"why,omitempty"` // where it is not kept
 
 	OpenMS           *int64 `json:"open_ms,omitempty"`            // fault to the last replica open
-	DueMS            *int64 `json:"due_ms,omitempty"`             // fault to when the evidence of all reached the thresholds
+	DueMS            *int64 `json:"due_ms,omitempty"`             // fault to the pooled minimum: calls since then that suffice
 	FailedBeforeOpen *int   `json:"failed_before_open,omitempty"` // answers of the faulty instances
 	Probes           *int   `json:"probes,omitempty"`             // calls to faulty instances once open, in the whole fleet
 	ProbeBurst       *int   `json:"probe_burst,omitempty"`        // the most of them within one wait

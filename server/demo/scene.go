@@ -119,16 +119,19 @@ func (x *scene) judgeOpening(until time.Duration) {
 	as := x.arrivals()
 	sick := span{x.fault, until}
 	x.c.OpenMS = reached(x.open, x.fault)
-	// A breaker's window lets its oldest tenth go at once.
-	if at, ok := due(as, sick, window-window/10, minimumCalls, openAtPercent); ok {
+	if at, ok := due(as, sick, minimumCalls, openAtPercent); ok {
 		x.c.DueMS = milliseconds(at - x.fault)
 	}
-	text := fmt.Sprintf("every caller is open within %v of evidence that suffices (%d calls of all replicas, %d %% failed)", openWithin, minimumCalls, openAtPercent)
-	if x.c.OpenMS == nil || x.c.DueMS == nil {
+	text := fmt.Sprintf("every caller is open within %v of the pooled minimum: %d calls of all replicas, %d %% failed", openWithin, minimumCalls, openAtPercent)
+	if x.c.OpenMS == nil {
 		x.c.promise(text, false, "not open within %v", openLimit)
 		return
 	}
-	x.c.promise(text, *x.c.OpenMS <= *x.c.DueMS+openWithin.Milliseconds(), "open after %d ms, evidence after %d ms", *x.c.OpenMS, *x.c.DueMS)
+	if x.c.DueMS == nil {
+		x.c.promise(text, false, "open after %d ms, without such evidence", *x.c.OpenMS)
+		return
+	}
+	x.c.promise(text, *x.c.OpenMS <= *x.c.DueMS+openWithin.Milliseconds(), "open after %d ms, minimum after %d ms", *x.c.OpenMS, *x.c.DueMS)
 	x.c.FailedBeforeOpen = of(failedWithin(as, span{x.fault, x.open + 1}))
 	probes := during(as, span{x.open + 1, until})
 	x.c.Probes = of(len(probes))

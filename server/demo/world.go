@@ -25,10 +25,8 @@ const (
 	minimumCalls  = 20
 	openAtPercent = 50
 	probeCalls    = 3
-	// window is short, so that an outage is half of it soon: the demo's traffic
-	// fills the minimum several times over, for a single instance too.
-	window    = 2 * time.Second
-	probeWait = time.Second
+	window        = 10 * time.Second
+	probeWait     = time.Second
 )
 
 func settings() policy.Settings {
