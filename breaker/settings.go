@@ -31,7 +31,7 @@ type Settings struct {
 	// ConsecutiveFailures in a row open it, whatever the window says.
 	ConsecutiveFailures int
 	// Strategy judges the window too, by the team's own rule.
-	Strategy Strategy
+	Strategy Strategy `json:"-"`
 
 	// Wait is how long an open breaker rejects before it lets probes through.
 	Wait Wait
