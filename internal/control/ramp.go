@@ -17,8 +17,8 @@ import (
 // of goodput, CUBIC's plateau and growth, Vegas' latency against a base).
 type ramp struct {
 	limit     float64
-	capacity  float64 // best goodput seen under congestion, 0 if none
-	proven    bool
+	peak      float64       // goodput over a second, max-filtered: what the callee is known to carry
+	capacity  float64       // that peak under congestion, 0 if there was none
 	congested time.Duration // since when, 0 if not
 	last      time.Duration // when it was last congested
 	stepped   time.Duration
@@ -29,7 +29,8 @@ type ramp struct {
 const (
 	rampTick       = 100 * time.Millisecond
 	forgetCapacity = 30 * time.Second
-	minLimit       = 5 // calls a second, so that a slow callee is probed at all
+	peakDecay      = 0.998 // a tick: 2 % a second
+	minLimit       = 5     // calls a second, so that a slow callee is probed at all
 )
 
 func (t *target) startRamp(now time.Duration, why string) {
@@ -55,12 +56,13 @@ func (t *target) climb(now time.Duration, s *policy.Settings, rng *rand.Rand) bo
 	}
 	recent := t.flow.span(now, 800*time.Millisecond, 0)
 	answers := float64(recent.ok + recent.failed)
-	goodput := float64(t.flow.span(now, 500*time.Millisecond, 100*time.Millisecond).good) / 0.4
+	goodput := float64(t.flow.span(now, 1100*time.Millisecond, 100*time.Millisecond).good)
+	r.peak = max(goodput, r.peak*peakDecay)
 
 	if answers >= 2 && t.relapsed(&recent, s) {
 		if goodput > 0.25*min(r.limit, demand) && r.limit > minLimit {
 			// Part of it works: a limit, not an opening.
-			r.capacity, r.proven, r.congested, r.last, r.streak = max(goodput, r.capacity), true, now, now, 0
+			r.capacity, r.congested, r.last, r.streak = r.peak, now, now, 0
 			r.limit = max(minLimit, 0.4*r.capacity)
 			r.stepped = now
 			t.setLimit(now, fmt.Sprintf("%d of %d calls failed while %.0f calls/s went well", recent.failed, recent.ok+recent.failed, goodput))
@@ -71,17 +73,13 @@ func (t *target) climb(now time.Duration, s *policy.Settings, rng *rand.Rand) bo
 	}
 
 	if q, ts, known := t.queue(&recent, s); known && (q > 0.3 || ts > 0.08) {
-		if r.congested == 0 || now-r.last > 350*time.Millisecond {
+		if r.congested == 0 || now-r.last > time.Second {
 			r.congested = now
 		}
-		r.proven = r.proven || now-r.congested > 500*time.Millisecond || ts > 0.08
-		if now-r.last > forgetCapacity {
-			r.capacity = 0
-		}
 		if now-r.congested > 800*time.Millisecond+s.CallTimeout {
-			r.capacity *= 0.93
+			r.peak *= 0.93 // it carries less than it did
 		}
-		r.capacity = max(r.capacity, goodput, minLimit)
+		r.capacity = max(r.peak, minLimit)
 		r.last, r.streak = now, 0
 		cut := min(1, max(0.4, 1-(q-0.2)))
 		if ts > 0.3 {
@@ -104,27 +102,25 @@ func (t *target) climb(now time.Duration, s *policy.Settings, rng *rand.Rand) bo
 		t.set(now, breaker.Closed, "", 1, fmt.Sprintf("recovered: open for %s, back to full traffic in %s", short(t.since-t.outage), short(now-t.since)))
 		return true
 	}
-	r.limit = r.next(now, demand, goodput)
+	r.limit = r.next(now, demand)
 	t.setLimit(now, "answers come back well")
 	return true
 }
 
 // next is the limit after a good step.
-func (r *ramp) next(now time.Duration, demand, goodput float64) float64 {
+func (r *ramp) next(now time.Duration, demand float64) float64 {
 	if r.capacity > 0 && (now-r.last > forgetCapacity || r.limit > 1.3*r.capacity) {
-		r.capacity, r.proven = 0, false
+		r.capacity = 0
 	}
-	grown := r.limit * 3
-	if r.capacity > 0 && r.proven {
-		if plateau := 0.92 * r.capacity; r.limit < plateau {
-			grown = min(grown, plateau)
-		} else {
-			grown = r.limit * (1 + 0.015*math.Pow(1.3, float64(r.streak)))
-			r.streak++
-		}
-		grown = min(grown, max(r.limit, 1.25*goodput))
-	} else if goodput > 0 {
-		grown = min(grown, max(r.limit, 3*goodput))
+	grown := 3 * r.limit
+	switch plateau := 0.92 * r.capacity; {
+	case r.capacity == 0:
+		grown = min(grown, max(r.limit, 3*r.peak))
+	case r.limit < plateau:
+		grown = min(grown, plateau)
+	default:
+		grown = min(r.limit*(1+0.015*math.Pow(1.3, float64(r.streak))), max(r.limit, 1.25*r.peak))
+		r.streak++
 	}
 	return min(grown, max(minLimit, 3*demand))
 }
@@ -132,7 +128,7 @@ func (r *ramp) next(now time.Duration, demand, goodput float64) float64 {
 // follow keeps the sum when the demand moves, without a new generation.
 func (t *target) follow(demand float64) bool {
 	share := min(1, t.ramp.limit/demand)
-	if math.Abs(share-t.gate.Share) <= 0.03*t.gate.Share {
+	if math.Abs(share-t.gate.Share) <= 0.1*t.gate.Share {
 		return false
 	}
 	t.gate.Share = share
