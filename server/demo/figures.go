@@ -129,8 +129,8 @@ func quiet(as []arrival, s span) time.Duration {
 }
 
 // relapses counts how often within s calls that had begun to pass, more than
-// probes are, went silent again.
-func relapses(as []arrival, s span) int {
+// probes are, went silent again for the wait of an open breaker.
+func relapses(as []arrival, s span, wait time.Duration) int {
 	n, first := 0, 0
 	in := during(as, s)
 	for i, a := range in {
@@ -141,7 +141,7 @@ func relapses(as []arrival, s span) int {
 		if i+1 < len(in) {
 			next = in[i+1].at
 		}
-		if i+1-first > probeCalls && next-a.at >= silence {
+		if i+1-first > probeCalls && next-a.at >= wait {
 			n++
 		}
 	}

@@ -137,10 +137,10 @@ func TestRelapsesAreSilencesAfterCallsPassed(t *testing.T) {
 	probes := steady("a", span{1000 * ms, 1003 * ms}, ms, true)
 	ramp := steady("a", span{2000 * ms, 4000 * ms}, 100*ms, false)
 	again := steady("b", span{6000 * ms, 8000 * ms}, 40*ms, false)
-	if n := relapses(merge(probes, ramp), span{0, 4 * time.Second}); n != 0 {
+	if n := relapses(merge(probes, ramp), span{0, 4 * time.Second}, time.Second); n != 0 {
 		t.Errorf("%d relapses of a steady return", n)
 	}
-	if n := relapses(merge(probes, ramp, again), span{0, 8 * time.Second}); n != 1 {
+	if n := relapses(merge(probes, ramp, again), span{0, 8 * time.Second}, time.Second); n != 1 {
 		t.Errorf("%d relapses, want the one after 4 s", n)
 	}
 }

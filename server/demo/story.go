@@ -129,7 +129,7 @@ func (s *story) outage(ctx context.Context) (Chapter, error) {
 	if err := s.falls(ctx, x); err != nil {
 		return Chapter{}, err
 	}
-	if err := s.hold(ctx, s.scaled(10*time.Second)); err != nil {
+	if err := s.hold(ctx, s.scaled(15*time.Second)); err != nil {
 		return Chapter{}, err
 	}
 	if err := s.returns(ctx, x); err != nil {
@@ -196,7 +196,7 @@ func (s *story) weakReturn(ctx context.Context) (Chapter, error) {
 	if err := s.world.setFaults(proxy.Faults{Capacity: one, Queue: max(1, int(one/2))}, x.sick...); err != nil {
 		return Chapter{}, err
 	}
-	if err := s.hold(ctx, s.scaled(15*time.Second)); err != nil {
+	if err := s.hold(ctx, s.scaled(20*time.Second)); err != nil {
 		return Chapter{}, err
 	}
 	if err := s.returns(ctx, x); err != nil {
@@ -215,7 +215,7 @@ func (x *scene) judgeWeakness(weak span, capacity float64) {
 	mean, _ := rates(as, weak)
 	x.c.CapacityPerSecond, x.c.ArrivedPerSecond = &capacity, &mean
 	x.c.promise("all replicas together send about what it can serve", mean <= 1.5*capacity, "%.0f calls/s on average, capacity %.0f/s", mean, capacity)
-	x.c.Relapses = of(relapses(as, span{weak.from, max(weak.to, x.full)}))
+	x.c.Relapses = of(relapses(as, span{weak.from, max(weak.to, x.full)}, probeWait))
 	x.c.promise("no relapse: once calls pass again, they go on", *x.c.Relapses == 0, "%d times silent again", *x.c.Relapses)
 }
 
@@ -228,7 +228,7 @@ func (s *story) badInstance(ctx context.Context) (Chapter, error) {
 	if err := s.falls(ctx, x); err != nil {
 		return Chapter{}, err
 	}
-	if err := s.hold(ctx, s.scaled(8*time.Second)); err != nil {
+	if err := s.hold(ctx, s.scaled(12*time.Second)); err != nil {
 		return Chapter{}, err
 	}
 	if err := s.returns(ctx, x); err != nil {
@@ -258,13 +258,13 @@ func (s *story) daemonKilled(ctx context.Context) (Chapter, error) {
 	if err := s.falls(ctx, x); err != nil {
 		return Chapter{}, err
 	}
-	if err := s.hold(ctx, s.scaled(3*time.Second)); err != nil {
+	if err := s.hold(ctx, s.scaled(4*time.Second)); err != nil {
 		return Chapter{}, err
 	}
 	killed := s.world.now()
 	s.say("%s: kill -9 of the daemon, in the middle of the outage", name)
 	s.world.killDaemon()
-	if err := s.hold(ctx, s.scaled(7*time.Second)); err != nil {
+	if err := s.hold(ctx, s.scaled(10*time.Second)); err != nil {
 		return Chapter{}, err
 	}
 	s.say("%s: the daemon is started again", name)
