@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -39,8 +38,6 @@ const (
 	lookEach = 100 * time.Millisecond
 )
 
-var errNoTraffic = errors.New("the services don't reach each other: no steady traffic")
-
 // begin waits for steady traffic.
 func (s *story) begin(ctx context.Context, name, caller, callee string, sick []string) (*scene, error) {
 	x := &scene{
@@ -53,14 +50,17 @@ func (s *story) begin(ctx context.Context, name, caller, callee string, sick []s
 	if err := s.hold(ctx, steadyFor); err != nil {
 		return nil, err
 	}
-	now := s.world.now()
-	x.before = span{now - 2*time.Second, now}
-	_, each := rates(x.arrivals(), x.before)
-	for _, caller := range x.callers {
-		if each[caller] == 0 {
-			return nil, fmt.Errorf("%w from %s to %s", errNoTraffic, caller, callee)
-		}
+	steady := func() bool {
+		now := s.world.now()
+		x.before = span{now - 2*time.Second, now}
+		_, each := rates(x.arrivals(), x.before)
+		return len(each) == len(x.callers)
 	}
+	if err := x.await(ctx, fullLimit, steady); err != nil {
+		return nil, err
+	}
+	_, each := rates(x.arrivals(), x.before)
+	x.c.promise("every caller calls before the fault", len(each) == len(x.callers), "%d of %d", len(each), len(x.callers))
 	return x, nil
 }
 
