@@ -43,7 +43,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	p, err := b.engine.Acquire()
 	if err != nil {
 		var zero T
-		cause.Record(ctx, cause.Origin{Circuit: b.circuit.ID.String(), Kind: "not_permitted"})
+		cause.Of(ctx).Record(cause.Origin{Circuit: b.circuit.ID.String(), Kind: "not_permitted"})
 		return zero, err
 	}
 	panicked := true
@@ -64,9 +64,9 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 
 // classify is Do's way from an error to an outcome.
 func (b *Breaker) classify(ctx context.Context, err error) Outcome {
-	o := b.manager.Classify(Result{Err: err, Context: ctx, Default: ClassifyError(ctx, err)})
+	o := b.manager.Classify(Result{Err: err, Default: ClassifyError(err)})
 	if o.Verdict == Failure || o.Verdict == Inherited {
-		cause.Record(ctx, cause.Origin{Circuit: b.circuit.ID.String(), Kind: o.Kind.String()})
+		cause.Of(ctx).Record(cause.Origin{Circuit: b.circuit.ID.String(), Kind: o.Kind.String()})
 	}
 	return o
 }

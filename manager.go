@@ -2,7 +2,6 @@ package switchgear
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -35,9 +34,8 @@ type Manager struct {
 
 	due    chan struct{} // a report may be due sooner
 	wake   chan struct{} // a call found the clock parked
-	stop   context.CancelFunc
-	done   context.Context
-	life   sync.Mutex // guards pulsing and closed
+	done   chan struct{} // closed by Close
+	life   sync.Mutex    // guards pulsing and closed
 	pulses bool
 	closed bool
 	wg     sync.WaitGroup
@@ -52,13 +50,13 @@ func newManager(cfg Config) *Manager {
 		origin:     time.Now(),
 		due:        make(chan struct{}, 1),
 		wake:       make(chan struct{}, 1),
+		done:       make(chan struct{}),
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
 	s := policy.Default()
 	m.base = &s
-	m.done, m.stop = context.WithCancel(context.Background())
 	m.clock = breaker.NewClock(m.now).OnWake(m.woken)
 	id := fleet.ReplicaID{Service: m.service, Name: cfg.Replica, Incarnation: incarnation()}
 	if id.Name == "" {
@@ -77,10 +75,17 @@ func (m *Manager) now() time.Duration { return time.Since(m.origin) + 1 }
 // asks at the same time. A key that names nothing valid shares the breaker of
 // the callee "other".
 func (m *Manager) Breaker(k Key) *Breaker {
-	if b, ok := m.breakers.Load(k); ok {
-		return b.(*Breaker)
+	if b := m.known(k); b != nil {
+		return b
 	}
 	return m.make(k)
+}
+
+// known gives the breaker of a key, nil if it was not asked for before.
+func (m *Manager) known(k Key) *Breaker {
+	v, _ := m.breakers.Load(k)
+	b, _ := v.(*Breaker)
+	return b
 }
 
 func (m *Manager) make(k Key) *Breaker {
@@ -91,14 +96,14 @@ func (m *Manager) make(k Key) *Breaker {
 	}
 	m.making.Lock()
 	defer m.making.Unlock()
-	if b, ok := m.breakers.Load(k); ok {
-		return b.(*Breaker)
+	if b := m.known(k); b != nil {
+		return b
 	}
 	// Two keys can name one circuit: with and without the manager's own namespace.
 	canonical := Key{Callee: k.Callee, Namespace: id.Callee.Namespace, Route: k.Route}
-	if b, ok := m.breakers.Load(canonical); ok {
+	if b := m.known(canonical); b != nil {
 		m.breakers.Store(k, b)
-		return b.(*Breaker)
+		return b
 	}
 	b := &Breaker{key: k, manager: m}
 	b.circuit = m.replica.Guard(id, m.settings(id))
@@ -134,9 +139,11 @@ func (m *Manager) Port() fleet.Port { return (*port)(m) }
 // deciding by themselves.
 func (m *Manager) Close() error {
 	m.life.Lock()
-	m.closed = true
+	if !m.closed {
+		m.closed = true
+		close(m.done)
+	}
 	m.life.Unlock()
-	m.stop()
 	m.wg.Wait()
 	m.clock.Park()
 	m.events.close()

@@ -11,14 +11,20 @@ import (
 	"github.com/datapunk/switchgear/breaker"
 )
 
-// State, Mode, Outcome, Verdict, Kind and Window are the engine's words.
+// The engine's words.
 type (
-	State   = breaker.State
-	Mode    = breaker.Mode
+	// State is what a breaker has calculated or was told.
+	State = breaker.State
+	// Mode is what it does with its state.
+	Mode = breaker.Mode
+	// Outcome is what a call came to; the zero Outcome is a success.
 	Outcome = breaker.Outcome
+	// Verdict says how an outcome counts.
 	Verdict = breaker.Verdict
-	Kind    = breaker.Kind
-	Window  = breaker.Window
+	// Kind is why a call failed or is ignored.
+	Kind = breaker.Kind
+	// Window is what a Strategy judges.
+	Window = breaker.Window
 )
 
 const (
@@ -54,14 +60,12 @@ type Result struct {
 	Err error
 	// Status is the answer's HTTP or gRPC status code; 0 where there is none.
 	Status int
-	// Context of the call.
-	Context context.Context
 	// Default is switchgear's own judgement, to return or to change.
 	Default Outcome
 }
 
-// classifyError judges a call by its error alone.
-func ClassifyError(ctx context.Context, err error) Outcome {
+// ClassifyError is switchgear's own judgement of a call by its error alone.
+func ClassifyError(err error) Outcome {
 	var np *NotPermittedError
 	var dns *net.DNSError
 	var op *net.OpError

@@ -35,7 +35,7 @@ func (m *Manager) woken() {
 func (m *Manager) pulse() {
 	for {
 		select {
-		case <-m.done.Done():
+		case <-m.done:
 			return
 		case <-m.wake:
 		}
@@ -51,7 +51,7 @@ func (m *Manager) beat() {
 	next := m.now() + fleet.BucketWidth
 	for idle := 0; idle < idleBeats; {
 		select {
-		case <-m.done.Done():
+		case <-m.done:
 			return
 		case <-tick.C:
 		}

@@ -1,7 +1,6 @@
 package breakerhttp
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -14,9 +13,9 @@ import (
 )
 
 // classify judges an answer, or the lack of one.
-func classify(ctx context.Context, res *http.Response, err error) switchgear.Outcome {
+func classify(res *http.Response, err error) switchgear.Outcome {
 	if err != nil {
-		return switchgear.ClassifyError(ctx, err)
+		return switchgear.ClassifyError(err)
 	}
 	s := res.StatusCode
 	switch {
@@ -64,7 +63,6 @@ func ended(res *http.Response) bool {
 type body struct {
 	io.ReadCloser
 	call     *call
-	ctx      context.Context
 	response *http.Response
 	reported bool
 }
@@ -89,12 +87,12 @@ func (b *body) report(err error) {
 	}
 	b.reported = true
 	if err == nil || errors.Is(err, io.EOF) {
-		b.call.done(b.ctx, b.response, nil, switchgear.Outcome{})
+		b.call.done(b.response, nil, switchgear.Outcome{})
 		return
 	}
-	o := switchgear.ClassifyError(b.ctx, err)
+	o := switchgear.ClassifyError(err)
 	if o.Kind == breaker.Application {
 		o.Kind = breaker.Reset
 	}
-	b.call.done(b.ctx, b.response, err, o)
+	b.call.done(b.response, err, o)
 }

@@ -70,7 +70,7 @@ type transport struct {
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	b := t.manager.Breaker(t.key(req))
-	c := &call{transport: t, breaker: b, start: time.Now()}
+	c := &call{transport: t, breaker: b, cause: cause.Of(req.Context()), start: time.Now()}
 	var err error
 	if c.permit, err = b.Acquire(); err == nil {
 		err = t.choose(c, req)
@@ -79,7 +79,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
-		cause.Record(req.Context(), cause.Origin{Circuit: b.Circuit().ID.String(), Kind: "not_permitted"})
+		c.cause.Record(cause.Origin{Circuit: b.Circuit().ID.String(), Kind: "not_permitted"})
 		return nil, err
 	}
 	panicked := true
@@ -91,12 +91,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := t.base.RoundTrip(c.address(req))
 	panicked = false
 	c.latency = time.Since(c.start)
-	o := classify(req.Context(), res, err)
+	o := classify(res, err)
 	if err != nil || o.Verdict != breaker.Success || ended(res) {
-		c.done(req.Context(), res, err, o)
+		c.done(res, err, o)
 		return res, err
 	}
-	res.Body = &body{ReadCloser: res.Body, call: c, ctx: req.Context(), response: res}
+	res.Body = &body{ReadCloser: res.Body, call: c, response: res}
 	return res, nil
 }
 
@@ -112,6 +112,7 @@ func (t *transport) key(req *http.Request) switchgear.Key {
 type call struct {
 	transport *transport
 	breaker   *switchgear.Breaker
+	cause     *cause.Cause
 	permit    switchgear.Permit
 	instance  *instance
 	part      breaker.Permit
@@ -133,15 +134,17 @@ type instance struct {
 }
 
 func (t *transport) pool(b *switchgear.Breaker) *pool {
-	if p, ok := t.pools.Load(b); ok {
-		return p.(*pool)
+	if known, ok := t.pools.Load(b); ok {
+		p, _ := known.(*pool)
+		return p
 	}
 	p := &pool{}
 	for _, a := range t.instances {
 		p.instances = append(p.instances, &instance{address: a, part: b.Circuit().Instance(a)})
 	}
-	actual, _ := t.pools.LoadOrStore(b, p)
-	return actual.(*pool)
+	first, _ := t.pools.LoadOrStore(b, p)
+	p, _ = first.(*pool)
+	return p
 }
 
 // choose picks an instance that takes calls, before anything is sent, and
@@ -186,15 +189,15 @@ func (c *call) address(req *http.Request) *http.Request {
 }
 
 // done reports the outcome to the circuit, the instance and the labels.
-func (c *call) done(ctx context.Context, res *http.Response, err error, o switchgear.Outcome) {
+func (c *call) done(res *http.Response, err error, o switchgear.Outcome) {
 	o.Latency = c.latency
-	r := switchgear.Result{Err: err, Context: ctx, Default: o}
+	r := switchgear.Result{Err: err, Default: o}
 	if res != nil {
 		r.Status = res.StatusCode
 	}
 	o = c.transport.manager.Classify(r)
 	if o.Verdict == breaker.Failure || o.Verdict == breaker.Inherited {
-		cause.Record(ctx, origin(c.breaker, res, o))
+		c.cause.Record(origin(c.breaker, res, o))
 	}
 	counted := true
 	if c.apart {

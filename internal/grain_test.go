@@ -68,7 +68,8 @@ func TestImportsGoWithTheGrain(t *testing.T) {
 			pkg    string
 			allows []string
 			why    string
-		}) bool {
+		},
+		) bool {
 			return g.pkg == name
 		})
 		if !inside || i < 0 {

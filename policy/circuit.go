@@ -1,3 +1,6 @@
+// Package policy names circuits and says what they run on: documents that select
+// circuits and set fields, merged from general to specific into the settings of
+// one circuit. It is pure, and safe for concurrent use once decoded.
 package policy
 
 import (
@@ -47,8 +50,10 @@ func (c *Circuit) UnmarshalText(text []byte) (err error) {
 // Validate reports the first part that is not a name.
 func (c Circuit) Validate() error {
 	for _, f := range []struct{ what, name string }{
-		{"caller's namespace", c.Caller.Namespace}, {"caller", c.Caller.Name},
-		{"callee's namespace", c.Callee.Namespace}, {"callee", c.Callee.Name},
+		{"caller's namespace", c.Caller.Namespace},
+		{"caller", c.Caller.Name},
+		{"callee's namespace", c.Callee.Namespace},
+		{"callee", c.Callee.Name},
 	} {
 		if err := ValidName(f.name); err != nil {
 			return fmt.Errorf("circuit: %s: %w", f.what, err)

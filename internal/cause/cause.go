@@ -26,10 +26,16 @@ func Watch(ctx context.Context) (context.Context, *Cause) {
 	return context.WithValue(ctx, contextKey{}, c), c
 }
 
-// Record notes a failure for the request that ctx belongs to, if one is watched.
-// The first stands.
-func Record(ctx context.Context, o Origin) {
-	if c, ok := ctx.Value(contextKey{}).(*Cause); ok {
+// Of gives the Cause of the request that ctx belongs to, nil where none is
+// watched.
+func Of(ctx context.Context) *Cause {
+	c, _ := ctx.Value(contextKey{}).(*Cause)
+	return c
+}
+
+// Record notes a failure; the first stands. Recording in a nil Cause does nothing.
+func (c *Cause) Record(o Origin) {
+	if c != nil {
 		c.origin.CompareAndSwap(nil, &o)
 	}
 }

@@ -23,7 +23,6 @@ type circuit struct {
 	sent      time.Duration
 	learnt    time.Duration
 	suspected time.Duration // since when failures are more than normal, 0 if not
-	stepped   time.Duration
 
 	generations *uint64
 }

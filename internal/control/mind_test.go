@@ -141,7 +141,8 @@ func TestProbesAreInTheBudgetAndGivenAgain(t *testing.T) {
 		for i := range 10 {
 			c := fleet.Counts{Offered: 3, Rejected: 3}
 			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
-				Callee: cart, State: breaker.Open, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}}}}})
+				Callee: cart, State: breaker.Open, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}},
+			}}}}})
 		}
 		f.pass(100 * time.Millisecond)
 		if f.state() == breaker.HalfOpen {
@@ -173,7 +174,8 @@ func TestProbesAreInTheBudgetAndGivenAgain(t *testing.T) {
 		for i := range 10 {
 			c := fleet.Counts{Offered: 3, Rejected: 3}
 			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
-				Callee: cart, State: breaker.HalfOpen, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}}}}})
+				Callee: cart, State: breaker.HalfOpen, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}},
+			}}}}})
 		}
 		f.pass(100 * time.Millisecond)
 	}
@@ -192,8 +194,19 @@ func TestMaxEjectedIsExactForSmallNumbers(t *testing.T) {
 		percent float64
 		want    int
 	}{
-		{1, 50, 0}, {1, 100, 0}, {2, 50, 1}, {2, 49, 0}, {3, 34, 1}, {3, 33, 0}, {3, 67, 2}, {3, 100, 2},
-		{4, 50, 2}, {10, 10, 1}, {10, 30, 3}, {0, 50, 0}, {10, 0, 0},
+		{1, 50, 0},
+		{1, 100, 0},
+		{2, 50, 1},
+		{2, 49, 0},
+		{3, 34, 1},
+		{3, 33, 0},
+		{3, 67, 2},
+		{3, 100, 2},
+		{4, 50, 2},
+		{10, 10, 1},
+		{10, 30, 3},
+		{0, 50, 0},
+		{10, 0, 0},
 	} {
 		if got := maxEjected(c.n, c.percent); got != c.want {
 			t.Errorf("%v %% of %d: %d, want %d", c.percent, c.n, got, c.want)

@@ -86,7 +86,7 @@ func (c *Circuit) Instance(name string) *Instance {
 		return nil
 	}
 	x := &Instance{Name: name, circuit: c}
-	x.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + name), Owner: x})
+	x.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + name), Owner: (*instanceOwner)(x)})
 	if c.instances == nil {
 		c.instances = make(map[string]*Instance)
 	}
@@ -119,44 +119,54 @@ func (c *Circuit) Tally(route, instance string) *breaker.Tally {
 // obedient are the settings of an instance's breaker: no rule of its own.
 var obedient = breaker.Settings{}.WithDefaults()
 
-// The breaker's Owner. These run on the call path: they note and return.
+// circuitOwner is the circuit as its breaker's Owner: it runs within calls, so it
+// notes and returns.
+type circuitOwner Circuit
 
-func (c *Circuit) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
-	return c.replica.sink.Rejected(c, "", r)
+func (o *circuitOwner) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
+	return o.replica.sink.Rejected((*Circuit)(o), "", r)
 }
 
-func (c *Circuit) Changed(_ *breaker.Breaker, t breaker.Transition) {
-	c.replica.note(func(in *inbox) { in.failed = append(in.failed, c) })
-	c.replica.sink.Changed(c, "", t)
+func (o *circuitOwner) Changed(_ *breaker.Breaker, t breaker.Transition) {
+	o.replica.note(func(in *inbox) { in.failed = append(in.failed, (*Circuit)(o)) })
+	o.replica.sink.Changed((*Circuit)(o), "", t)
 }
 
-func (c *Circuit) Active(*breaker.Breaker) {
-	c.replica.note(func(in *inbox) { in.active = append(in.active, c) })
-	c.replica.sink.Due()
+func (o *circuitOwner) Active(*breaker.Breaker) {
+	o.replica.note(func(in *inbox) { in.active = append(in.active, (*Circuit)(o)) })
+	o.replica.sink.Due()
 }
 
-func (c *Circuit) Failed(*breaker.Breaker) {
-	c.replica.note(func(in *inbox) { in.failed = append(in.failed, c) })
-	c.replica.sink.Due()
+func (o *circuitOwner) Failed(*breaker.Breaker) {
+	o.replica.note(func(in *inbox) { in.failed = append(in.failed, (*Circuit)(o)) })
+	o.replica.sink.Due()
 }
 
-func (c *Circuit) Answered(_ *breaker.Breaker, token uint64, used bool, o breaker.Outcome) {
+func (o *circuitOwner) Answered(_ *breaker.Breaker, token uint64, used bool, out breaker.Outcome) {
+	(*Circuit)(o).answered(token, used, out)
+}
+
+func (c *Circuit) answered(token uint64, used bool, o breaker.Outcome) {
 	a := Answer{Circuit: c.ID, Token: token, Used: used, Verdict: o.Verdict, Kind: o.Kind, Latency: o.Latency}
 	c.replica.note(func(in *inbox) { in.answers = append(in.answers, a) })
 	c.replica.sink.Due()
 }
 
-func (x *Instance) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
-	return x.circuit.replica.sink.Rejected(x.circuit, x.Name, r)
+// instanceOwner is the same for an instance's breaker. The circuit's own breaker
+// and tallies tell of activity and failures.
+type instanceOwner Instance
+
+func (o *instanceOwner) Rejected(_ *breaker.Breaker, r breaker.Rejection) error {
+	return o.circuit.replica.sink.Rejected(o.circuit, o.Name, r)
 }
 
-func (x *Instance) Changed(_ *breaker.Breaker, t breaker.Transition) {
-	x.circuit.replica.sink.Changed(x.circuit, x.Name, t)
+func (o *instanceOwner) Changed(_ *breaker.Breaker, t breaker.Transition) {
+	o.circuit.replica.sink.Changed(o.circuit, o.Name, t)
 }
 
-func (x *Instance) Active(*breaker.Breaker) {}
-func (x *Instance) Failed(*breaker.Breaker) {}
+func (o *instanceOwner) Active(*breaker.Breaker) {}
+func (o *instanceOwner) Failed(*breaker.Breaker) {}
 
-func (x *Instance) Answered(b *breaker.Breaker, token uint64, used bool, o breaker.Outcome) {
-	x.circuit.Answered(b, token, used, o)
+func (o *instanceOwner) Answered(_ *breaker.Breaker, token uint64, used bool, out breaker.Outcome) {
+	o.circuit.answered(token, used, out)
 }

@@ -16,10 +16,10 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 	if !d.Enforce {
 		return
 	}
-	c.Breaker.Direct(d.Gate.direction(c.heldTill, d.Hot))
+	c.Breaker.Direct(d.direction(c.heldTill, d.Hot))
 	for _, p := range d.Parts {
 		if x := c.Instance(p.Instance); x != nil {
-			x.Direct(p.Gate.direction(c.heldTill, d.Hot))
+			x.Direct(p.direction(c.heldTill, d.Hot))
 		}
 	}
 	for _, p := range before.Parts {

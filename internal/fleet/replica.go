@@ -87,7 +87,7 @@ func (r *Replica) ID() ReplicaID { return r.id }
 func (r *Replica) Guard(id policy.Circuit, s *policy.Settings) *Circuit {
 	c := &Circuit{ID: id, replica: r}
 	c.settings.Store(s)
-	c.Breaker = breaker.New(&s.Breaker, breaker.Options{Clock: r.clock, Seed: r.seed(id.String()), Owner: c})
+	c.Breaker = breaker.New(&s.Breaker, breaker.Options{Clock: r.clock, Seed: r.seed(id.String()), Owner: (*circuitOwner)(c)})
 	r.note(func(in *inbox) { in.born = append(in.born, c) })
 	return c
 }

@@ -31,7 +31,7 @@ func (s *server) answer(now time.Duration) breaker.Outcome {
 }
 
 func TestWeakReturnStaysNearCapacity(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		s := tell(seed, outage)
 		servers := map[string]*server{}
 		for _, i := range s.payments.Instances {

@@ -59,7 +59,7 @@ func (w *World) After(d time.Duration, f func()) { w.At(w.now+d, f) }
 // Run lets time pass until the given moment.
 func (w *World) Run(until time.Duration) {
 	for len(w.events) > 0 && w.events[0].at <= until {
-		e := heap.Pop(&w.events).(event)
+		e, _ := heap.Pop(&w.events).(event)
 		w.now = e.at
 		w.clock.Advance(w.now)
 		e.do()
@@ -81,7 +81,11 @@ func (q eventQueue) Less(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].order < q[j].order
 }
 func (q eventQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *eventQueue) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *eventQueue) Push(x any) {
+	e, _ := x.(event)
+	*q = append(*q, e)
+}
+
 func (q *eventQueue) Pop() any {
 	e := (*q)[len(*q)-1]
 	(*q)[len(*q)-1] = event{}
@@ -165,7 +169,7 @@ type Change struct {
 func (w *World) AddReplica(service policy.Service, name string) *Replica {
 	r := &Replica{Name: name, world: w}
 	id := fleet.ReplicaID{Service: service, Name: name, Incarnation: uint64(len(w.replicas)) + 1}
-	r.half = fleet.NewReplica(id, w.clock, w.rng.Uint64(), r)
+	r.half = fleet.NewReplica(id, w.clock, w.rng.Uint64(), (*sink)(r))
 	w.replicas = append(w.replicas, r)
 	r.connect()
 	r.beat()
@@ -201,14 +205,13 @@ func (r *Replica) beat() {
 	w.After(next, r.beat)
 }
 
-// The replica's sink.
+// sink is the replica as its fleet half's shell.
+type sink Replica
 
-func (r *Replica) Rejected(_ *fleet.Circuit, _ string, rej breaker.Rejection) error {
-	return rej.Reason.Err()
+func (*sink) Rejected(_ *fleet.Circuit, _ string, r breaker.Rejection) error { return r.Reason.Err() }
+
+func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) {
+	s.Changes = append(s.Changes, Change{c.ID, instance, t})
 }
 
-func (r *Replica) Changed(c *fleet.Circuit, instance string, t breaker.Transition) {
-	r.Changes = append(r.Changes, Change{c.ID, instance, t})
-}
-
-func (r *Replica) Due() {}
+func (*sink) Due() {} // beat looks often enough
