@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,9 @@ func runProxy(cmd *cobra.Command, c proxy.Config, adminAddress string) error {
 		return usagef(cmd, "--listen %s: %w", c.Listen, err)
 	}
 	p, err := proxy.Start(c)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; choose another address with --listen, with port 0 any free one", err)
+	}
 	if err != nil {
 		return err
 	}
