@@ -75,7 +75,8 @@ type child struct {
 // start runs the binary. unwanted is called, from another goroutine, if the child
 // ends before it is stopped.
 func (n *nursery) start(binary, name string, args, environment []string, unwanted func(*child)) (*child, error) {
-	c := &child{name: name, cmd: exec.Command(binary, args...), first: make(chan string, 1), ended: make(chan struct{})}
+	cmd := exec.Command(binary, args...) //nolint:noctx // ended in order by stop, not killed by a context
+	c := &child{name: name, cmd: cmd, first: make(chan string, 1), ended: make(chan struct{})}
 	c.cmd.Env = append(append(os.Environ(), leashVariable+"=1"), environment...)
 	c.cmd.Stderr = &c.errors
 	c.cmd.SysProcAttr = apart()

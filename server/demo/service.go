@@ -113,7 +113,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	fmt.Fprintf(w, "%s by %s\n", r.URL.Path, s.config.Replica)
+	fmt.Fprintln(w, s.config.Replica)
 }
 
 func (s *service) call(ctx context.Context, callee, path string) error {

@@ -292,7 +292,7 @@ func (w *world) close() {
 	for _, p := range w.proxies {
 		p.Close()
 	}
-	os.RemoveAll(w.folder)
+	os.RemoveAll(w.folder) //nolint:gosec // it is what os.MkdirTemp has given
 }
 
 func (w *world) now() time.Duration { return time.Since(w.origin) }
