@@ -20,7 +20,7 @@ import (
 
 func main() {
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: quickstart URL\nSWITCHGEAR_URL in the environment names a daemon, such as http://127.0.0.1:7443.")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: quickstart URL\nSWITCHGEAR_SERVER in the environment names a daemon, such as http://127.0.0.1:7443.")
 	}
 	flag.Parse()
 	if flag.NArg() != 1 {
@@ -29,7 +29,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, flag.Arg(0), os.Getenv("SWITCHGEAR_URL")); err != nil {
+	if err := run(ctx, os.Stdout, flag.Arg(0), os.Getenv("SWITCHGEAR_SERVER")); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
