@@ -55,7 +55,7 @@ fuzz: ## each fuzz test of every module for FUZZ=30s
 	@tools/fuzz $(FUZZ) $(MODULES)
 
 mutants: ## change the engine's code in small ways: a test must notice each
-	@tools/mutants $(ARGS)
+	@cd tools/mutants && GOWORK=off go run . $(ARGS)
 
 clean: ## remove what was built
 	rm -rf $(BIN)

@@ -194,7 +194,7 @@ type Window struct {
 	Calls       int // succeeded + failed
 	Failed      int
 	Slow        int // failed or not
-	Consecutive int // failures since the last success
+	Consecutive int // failures since the last success; exact where a rule looks at it
 }
 
 // FailureRate is the share of failed calls in percent; 0 without calls.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -582,3 +583,64 @@ func TestSnapshotRestoresWithinBounds(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// The same, once the new generation counts without the lock again.
+func TestLateSuccessIsLateWithoutTheLock(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		m := start(t, simple(), nil)
+		if busy {
+			m.open().widen()
+		}
+		late := m.acquire()
+		m.calls(10, Failure)
+		m.pass(time.Second)
+		m.calls(10, Success)
+		if late.Done(Outcome{}) {
+			t.Errorf("busy %v: counted", busy)
+		}
+		if n, w := m.Counts(), m.View().Window; n.LateSucceeded != 1 || n.Succeeded != 10 || w.Calls != 9 {
+			t.Errorf("busy %v: %+v, window %+v", busy, n, w)
+		}
+	}
+}
+
+func TestShadowCallsAreNoEvidence(t *testing.T) {
+	s := simple()
+	s.Mode = MetricsOnly
+	m := start(t, s, nil)
+	m.calls(10, Failure)
+	m.is(Open)
+	for i := range 4 {
+		p := m.acquire()
+		if !p.Shadow() || p.Done(Outcome{Verdict: Verdict(i % 2)}) {
+			t.Error("a shadow call counted")
+		}
+	}
+	if n := m.Counts(); n.Failed != 10 || n.Succeeded != 0 || n.Shadow != 4 || n.ShadowFailed != 2 || n.Permitted != 14 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestChangesFromWithinChangedComeAfterIt(t *testing.T) {
+	var m *manual
+	var got []uint64
+	m = start(t, simple(), orderly(func(b *Breaker, tr Transition) {
+		if tr.Generation < 10 {
+			b.SetMode(Mode((tr.Generation+1)%2), "")
+		}
+		got = append(got, tr.Generation)
+	}))
+	m.calls(10, Failure)
+	if len(got) < 8 || !slices.IsSorted(got) {
+		t.Errorf("generations %v", got)
+	}
+}
+
+// orderly is an owner that hears of changes only.
+type orderly func(*Breaker, Transition)
+
+func (orderly) Rejected(_ *Breaker, x Rejection) error   { return &NotPermittedError{x} }
+func (f orderly) Changed(b *Breaker, t Transition)       { f(b, t) }
+func (orderly) Active(*Breaker)                          {}
+func (orderly) Failed(*Breaker)                          {}
+func (orderly) Answered(*Breaker, uint64, bool, Outcome) {}
