@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -113,10 +114,22 @@ func frame(st *story, rows []row, note string, width, height int, color bool) []
 			body[i] = paint(body[i], shade[rows[i-1].state], color)
 		}
 	}
-	if lines := append(top, body...); len(lines) <= height {
-		return lines
+	lines := append(top, body...)
+	lines = append(lines, reasons(rows, width)...)
+	return lines[:min(len(lines), max(1, height))]
+}
+
+// reasons are given in full below a table without room for them.
+func reasons(rows []row, width int) []string {
+	_, room := fit(width)
+	var lines []string
+	for _, r := range rows {
+		if r.state == "closed" || utf8.RuneCountInString(r.why) <= room {
+			continue
+		}
+		lines = append(append(lines, ""), wrap(strings.TrimSpace(r.circuit)+": "+r.why, width)...)
 	}
-	return append(top, body...)[:max(1, height)]
+	return lines
 }
 
 const bold = "1"

@@ -64,6 +64,16 @@ func TestLowTerminalsSayWhatIsHidden(t *testing.T) {
 	}
 }
 
+func TestReasonsWithoutRoomAreGivenBelow(t *testing.T) {
+	want := "|checkout..payments: 104 of 208 calls|failed in 2 s, seen by 4 replicas||@catalog-2: only this instance fails"
+	if got := strings.Join(reasons(sample, 40), "|"); got != want {
+		t.Errorf("%s", got)
+	}
+	if got := reasons(sample, 120); len(got) != 0 {
+		t.Errorf("%q though there is room", got)
+	}
+}
+
 func TestSentencesAreWrappedAtWords(t *testing.T) {
 	got := wrap("payments fails outright, every call", 12)
 	if want := "payments|fails|outright,|every call"; strings.Join(got, "|") != want {
