@@ -18,11 +18,11 @@ import (
 func newLabCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
-		Short: "Try things out: faults on demand",
+		Short: "Try things out: faults on demand, replay of what was recorded",
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabProxyCommand())
+	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand())
 	return cmd
 }
 

@@ -119,9 +119,6 @@ func withCode(code int, err error) error {
 // exit ends the program with a code; everything has been said already.
 func exit(code int) error { return exitError{errors.New(""), code} }
 
-// usage marks a mistake in how a command was called, not in what it did.
-func usage(err error) error { return withCode(exitUsage, err) }
-
 // usagef is an error of what was asked, with where to read how to ask.
 func usagef(cmd *cobra.Command, format string, args ...any) error {
 	return exitError{fmt.Errorf("%w\nSee '%s --help'", fmt.Errorf(format, args...), cmd.CommandPath()), exitUsage}
