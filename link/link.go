@@ -80,6 +80,8 @@ const (
 	patience = 10 * time.Second
 	// How long Close waits for the last report to be taken.
 	farewell = time.Second
+	// How long a stream on which sending failed may take to say why.
+	linger = 100 * time.Millisecond
 	// A silent stream is asked after pingAfter whether it lives, and given up
 	// after pingWait: a half-open connection is noticed within both.
 	pingAfter = 10 * time.Second

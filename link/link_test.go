@@ -146,12 +146,14 @@ func (d *daemon) start(t *testing.T, address string) {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
-	d.server = &http.Server{Handler: mux, Protocols: p}
-	go func() { _ = d.server.Serve(l) }()
-	t.Cleanup(func() { _ = d.server.Close() })
+	server := &http.Server{Handler: mux, Protocols: p}
+	d.server = server
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
 }
 
 func newDaemon(t *testing.T) *daemon {
+	t.Helper()
 	d := &daemon{heard: make(chan *linkv1.AttachRequest, 1000), say: make(chan *linkv1.AttachResponse, 100)}
 	d.start(t, "127.0.0.1:0")
 	return d

@@ -67,40 +67,43 @@ func (l *Link) session(hard, closing context.Context) (final bool, err error) {
 		end(err)
 		received <- err
 	}()
-	final = l.send(next, s)
+	final, err = l.send(next, s)
 	if final {
 		_ = s.CloseRequest()
 	} else {
-		cancel(nil)
+		// The stream knows better why it ended than who could not send on it.
+		failed := err
+		defer time.AfterFunc(linger, func() { cancel(failed) }).Stop()
 	}
-	err = <-received
+	if why := <-received; context.Cause(ctx) == nil {
+		err = why
+	} else {
+		err = context.Cause(ctx)
+	}
 	_ = s.CloseResponse()
-	if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
-		err = cause
-	}
 	return final, err
 }
 
 // send says hello, then every report that is due, until the stream or the port
 // has come to its end.
-func (l *Link) send(next context.Context, s *stream) (final bool) {
+func (l *Link) send(next context.Context, s *stream) (final bool, err error) {
 	hello := wire.ToHello(l.port.Hello())
-	if s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Hello{Hello: hello}}) != nil {
-		return false
+	if err := s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Hello{Hello: hello}}); err != nil {
+		return false, err
 	}
 	for {
 		r, err := l.port.Next(next)
 		if err != nil {
-			return false
+			return false, err
 		}
-		if s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Report{Report: wire.ToReport(r)}}) != nil {
-			return false
+		if err := s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Report{Report: wire.ToReport(r)}}); err != nil {
+			return false, err
 		}
 		if r.Final {
-			return true
+			return true, nil
 		}
 		if cause := context.Cause(next); cause != nil && !errors.Is(cause, fleet.ErrClosing) {
-			return false
+			return false, cause
 		}
 	}
 }

@@ -214,6 +214,7 @@ func TestLongReasonsAreCutAtAWholeCharacter(t *testing.T) {
 
 // What can be read can be written and read again as the same.
 func fuzz[P proto.Message, V any](f *testing.F, seed proto.Message, from func(P) (V, error), to func(V) P, empty func() P) {
+	f.Helper()
 	data, err := proto.Marshal(seed)
 	if err != nil {
 		f.Fatal(err)

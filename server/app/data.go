@@ -84,7 +84,7 @@ func replaceFile(file, content string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone already, where all went well
+	defer os.Remove(f.Name()) // gone already, where all went well
 	_, err = f.WriteString(content)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {

@@ -121,20 +121,20 @@ func (g *gateway) Attach(ctx context.Context, s *attachStream) error {
 func (g *gateway) converse(ctx context.Context, s *attachStream, st *seat, in <-chan received, report func(*linkv1.Report)) error {
 	age := time.NewTimer(g.age/2 + time.Duration(rand.Int64N(int64(g.age/2)+1)))
 	defer age.Stop()
-	out := make(chan error, 1)
-	stop := make(chan struct{})
-	go func() { out <- g.send(s, st.outbox, stop) }()
+	var sendErr error
+	sent, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		sendErr = g.send(s, st.outbox, stop)
+		close(sent)
+	}()
 	// No more is sent once the handler has returned: the stream is not valid then.
-	ended := false
 	defer func() {
 		close(stop)
-		if !ended {
-			select {
-			case <-out:
-			case <-time.After(farewell):
-				cutOff(ctx)
-				<-out
-			}
+		select {
+		case <-sent:
+		case <-time.After(farewell):
+			cutOff(ctx)
+			<-sent
 		}
 	}()
 	for {
@@ -156,9 +156,8 @@ func (g *gateway) converse(ctx context.Context, s *attachStream, st *seat, in <-
 			}
 			g.metrics.reports.Inc()
 			report(r)
-		case err := <-out:
-			ended = true
-			return err
+		case <-sent:
+			return sendErr
 		case <-age.C:
 			return errAge
 		case <-st.replaced:

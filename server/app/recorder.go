@@ -88,7 +88,7 @@ func (r *recorder) said(before, err error) error {
 }
 
 func (r *recorder) end(err, before error) {
-	r.said(before, err)
+	_ = r.said(before, err)
 	if n := r.dropped.Load(); n > 0 {
 		r.log.Warn("the record lacks inputs", "dropped", n, "file", r.file.Name())
 	}
