@@ -112,6 +112,6 @@ func runProxy(cmd *cobra.Command, c proxy.Config, adminAddress string) error {
 	if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve --admin %s: %w", adminAddress, err)
 	}
-	fmt.Fprintf(out, "%+v\n", p.Counts())
+	fmt.Fprintln(out, p.Counts())
 	return nil
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -18,6 +19,23 @@ type Counts struct {
 	Broken    uint64 `json:"broken"`     // the target could not be reached or broke off
 	Left      uint64 `json:"left"`       // the caller left while it was delayed or queued
 	Delayed   uint64 `json:"delayed"`    // of all, how many were kept waiting
+}
+
+// String is Counts in words, without what is zero.
+func (c Counts) String() string {
+	words := fmt.Sprintf("%d arrived", c.Arrived)
+	for _, x := range []struct {
+		n    uint64
+		word string
+	}{
+		{c.Passed, "passed"}, {c.Failed, "failed"}, {c.Reset, "reset"}, {c.Hung, "hung"},
+		{c.QueueFull, "beyond capacity"}, {c.Broken, "not served by the target"}, {c.Left, "given up by the caller"}, {c.Delayed, "delayed"},
+	} {
+		if x.n > 0 {
+			words += fmt.Sprintf(", %d %s", x.n, x.word)
+		}
+	}
+	return words
 }
 
 // Effect is how a request or a connection ended.
