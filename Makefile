@@ -40,7 +40,7 @@ check: $(LINT) ## format, lint with vet, dependency rule, generated files, go.mo
 	@tools/check $(MODULES)
 
 fmt: $(LINT) ## format every Go file
-	@for m in $(MODULES); do (cd $$m && $(LINT) fmt ./...); done
+	@$(LINT) fmt ./...
 
 generate: ## the code made from link's proto files
 	@tools/generate

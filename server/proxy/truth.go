@@ -28,8 +28,14 @@ func (c Counts) String() string {
 		n    uint64
 		word string
 	}{
-		{c.Passed, "passed"}, {c.Failed, "failed"}, {c.Reset, "reset"}, {c.Hung, "hung"},
-		{c.QueueFull, "beyond capacity"}, {c.Broken, "not served by the target"}, {c.Left, "given up by the caller"}, {c.Delayed, "delayed"},
+		{c.Passed, "passed"},
+		{c.Failed, "failed"},
+		{c.Reset, "reset"},
+		{c.Hung, "hung"},
+		{c.QueueFull, "beyond capacity"},
+		{c.Broken, "not served by the target"},
+		{c.Left, "given up by the caller"},
+		{c.Delayed, "delayed"},
 	} {
 		if x.n > 0 {
 			words += fmt.Sprintf(", %d %s", x.n, x.word)
