@@ -52,9 +52,10 @@ type option func(*options)
 func (f option) apply(o *options) { f(o) }
 
 type options struct {
-	tls              *tls.Config
-	log              *slog.Logger
-	minWait, maxWait time.Duration
+	tls                 *tls.Config
+	log                 *slog.Logger
+	minWait, maxWait    time.Duration
+	pingAfter, pingWait time.Duration
 }
 
 // WithTLSConfig is what an https link trusts and shows; by default the system's
@@ -97,7 +98,7 @@ func Connect(m *switchgear.Manager, address string, opts ...Option) (*Link, erro
 }
 
 func attach(port fleet.Port, address string, opts ...Option) (*Link, error) {
-	o := options{log: slog.Default(), minWait: minWait, maxWait: maxWait}
+	o := options{log: slog.Default(), minWait: minWait, maxWait: maxWait, pingAfter: pingAfter, pingWait: pingWait}
 	for _, opt := range opts {
 		opt.apply(&o)
 	}
@@ -113,7 +114,7 @@ func attach(port fleet.Port, address string, opts ...Option) (*Link, error) {
 		TLSClientConfig:     o.tls.Clone(),
 		TLSHandshakeTimeout: 5 * time.Second,
 		DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingAfter + pingWait},
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: o.pingAfter, PingTimeout: o.pingWait, WriteByteTimeout: o.pingAfter + o.pingWait},
 	}
 	l := &Link{
 		port: port, address: base.String(), transport: transport, options: o,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +278,71 @@ func TestCloseDoesNotWaitForADaemonThatHangs(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("Close took %v", took)
 	}
+}
+
+func TestAHalfOpenLinkIsNoticed(t *testing.T) {
+	d, r := newDaemon(t), newReplica()
+	address, silence := tunnel(t, strings.TrimPrefix(d.address, "http://"))
+	attached(t, r, address, option(func(o *options) { o.pingAfter, o.pingWait = 20*time.Millisecond, 50*time.Millisecond }))
+	r.up(t)
+	silence()
+	if err := until(t, r.linked, func(err error) bool { return err != nil }); err == nil {
+		t.Error("a link that carries nothing is still up")
+	}
+}
+
+// tunnel passes bytes on until silence is called: then it takes them and passes
+// on none, as a network does that has lost the way.
+func tunnel(t *testing.T, to string) (address string, silence func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var silent atomic.Bool
+	var copies sync.WaitGroup
+	var conns []net.Conn
+	pass := func(from, to net.Conn) {
+		defer copies.Done()
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if !silent.Load() {
+				_, _ = to.Write(buf[:n])
+			}
+		}
+	}
+	accepting := make(chan struct{})
+	go func() {
+		defer close(accepting)
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			conns = append(conns, in, out)
+			copies.Add(2)
+			go pass(in, out)
+			go pass(out, in)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-accepting
+		for _, c := range conns {
+			c.Close()
+		}
+		copies.Wait()
+	})
+	return "http://" + l.Addr().String(), func() { silent.Store(true) }
 }
 
 func TestTheManagersEndEndsTheLink(t *testing.T) {
