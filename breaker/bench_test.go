@@ -6,6 +6,7 @@ import (
 )
 
 func benchBreaker(b *testing.B, o Verdict) *Breaker {
+	b.Helper()
 	s := Settings{FailureRateThreshold: 90, MinimumNumberOfCalls: 10, Wait: Wait{Base: time.Hour}}.WithDefaults()
 	now := time.Second
 	clock := NewClock(func() time.Duration { return now })

@@ -18,11 +18,10 @@ type core struct {
 	// quick are the settings by which a failure may be judged without the lock;
 	// nil where that takes more than two sums. less is what those sums lack of the
 	// window's: failed 32 | succeeded 32.
-	quick    atomic.Pointer[Settings]
-	less     atomic.Uint64
-	cells    atomic.Pointer[cells]
-	standing atomic.Pointer[standing]
-	shared   sharedCell
+	quick  atomic.Pointer[Settings]
+	less   atomic.Uint64
+	cells  atomic.Pointer[cells]
+	shared sharedCell
 
 	refusals             [reasons]atomic.Pointer[standing]
 	rejected             [reasons]atomic.Uint64
