@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -644,3 +645,99 @@ func (f orderly) Changed(b *Breaker, t Transition)       { f(b, t) }
 func (orderly) Active(*Breaker)                          {}
 func (orderly) Failed(*Breaker)                          {}
 func (orderly) Answered(*Breaker, uint64, bool, Outcome) {}
+
+func TestModeKeepsTheWindow(t *testing.T) {
+	m := start(t, simple(), nil)
+	m.calls(3, Success)
+	m.calls(4, Failure)
+	m.SetMode(MetricsOnly, "watch")
+	m.SetMode(Enforce, "act")
+	if w := m.View().Window; w.Calls != 7 || w.Failed != 4 {
+		t.Errorf("%+v", w)
+	}
+	m.calls(3, Failure)
+	m.is(Open)
+	m.SetMode(Off, "stop")
+	m.calls(30, Failure)
+	m.ClearMode()
+	if v := m.View(); v.State != Open || v.Window.Calls != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestStrategyThatPanicsLeavesTheBreakerWhole(t *testing.T) {
+	bad := true
+	s := Settings{ConsecutiveFailures: 3, Strategy: func(Window) (bool, string) {
+		if bad {
+			panic("strategy")
+		}
+		return false, ""
+	}}
+	m := start(t, s, nil)
+	func() {
+		defer func() { _ = recover() }()
+		m.calls(1, Failure)
+	}()
+	bad = false
+	m.calls(2, Failure)
+	m.is(Open)
+}
+
+func TestReadsBeforeTheFirstCall(t *testing.T) {
+	m := start(t, simple(), nil)
+	if m.Counts() != (Counts{}) || m.View().Window != (Window{}) || m.View().Share != 1 || m.Snapshot() != (Snapshot{Share: 1}) {
+		t.Error("something is there already")
+	}
+	m.Expire(m.now)
+	if m.core.Load() != nil {
+		t.Error("reading allocates what calls need")
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := Settings{FailureRateThreshold: 150, WindowSize: 10, ConsecutiveFailures: -1}.WithDefaults()
+	err := bad.Validate()
+	for _, field := range []string{"failureRateThreshold", "consecutiveFailures", "minimumNumberOfCalls"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%v: want %s", err, field)
+		}
+	}
+}
+
+func TestWordsRoundTrip(t *testing.T) {
+	type word interface {
+		MarshalText() ([]byte, error)
+		String() string
+	}
+	check := func(w word, back func([]byte) error) {
+		t.Helper()
+		text, err := w.MarshalText()
+		if err != nil || back(text) != nil || string(text) != w.String() || strings.Contains(w.String(), "unknown") {
+			t.Errorf("%v: %q, %v", w, text, err)
+		}
+		if back([]byte("nonsense")) == nil {
+			t.Errorf("%T reads nonsense", w)
+		}
+	}
+	for i := range uint8(3) {
+		s, w := State(i), WaitShape(i)
+		check(s, s.UnmarshalText)
+		check(w, w.UnmarshalText)
+	}
+	for i := range uint8(4) {
+		m := Mode(i)
+		check(m, m.UnmarshalText)
+	}
+	for r := range reasons {
+		check(r, r.UnmarshalText)
+	}
+	for k := range Kinds {
+		check(k, k.UnmarshalText)
+	}
+	if State(9).String() != "unknown(9)" {
+		t.Error("an unknown state has no word")
+	}
+}

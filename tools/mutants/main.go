@@ -31,7 +31,7 @@ func run(root, only string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	for _, part := range []string{"breaker", "switchgeartest"} {
+	for _, part := range []string{"breaker", "switchgeartest", "docs"} {
 		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join(root, part))); err != nil {
 			return fmt.Errorf("copy %s: %w", part, err)
 		}
