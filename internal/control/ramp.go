@@ -91,7 +91,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, rng *rand.Rand) bo
 		return true
 	}
 
-	if answers < max(2, min(20, r.limit/10)) || float64(recent.failed) > 0.6*answers {
+	if answers < max(2, min(20, r.limit/10)) || 100*float64(recent.failed) >= openAbove(s)*answers {
 		return t.follow(demand)
 	}
 	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) {
@@ -139,11 +139,15 @@ func (t *target) follow(demand float64) bool {
 // outage did.
 func (t *target) relapsed(c *current, s *policy.Settings) bool {
 	n := c.ok + c.failed
-	threshold := s.Breaker.FailureRateThreshold
-	if threshold == 0 {
-		threshold = 50
+	return int(n) >= min(s.Breaker.MinimumNumberOfCalls, 20) && 100*float64(c.failed) >= openAbove(s)*float64(n)
+}
+
+// openAbove is the failure rate in percent that is too much.
+func openAbove(s *policy.Settings) float64 {
+	if s.Breaker.FailureRateThreshold > 0 {
+		return s.Breaker.FailureRateThreshold
 	}
-	return int(n) >= min(s.Breaker.MinimumNumberOfCalls, 20) && 100*float64(c.failed) >= threshold*float64(n)
+	return 50
 }
 
 // queue says how full the room between calm latency and the callers' time-out

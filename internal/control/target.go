@@ -147,13 +147,9 @@ func (t *target) answer(a fleet.Answer) bool {
 // verdict ends a trial as soon as its outcome can't change.
 func (t *target) verdict(now time.Duration, s *policy.Settings, rng *rand.Rand) {
 	probes := s.Breaker.PermittedNumberOfCallsInHalfOpenState
-	threshold := s.Breaker.FailureRateThreshold
-	if threshold == 0 {
-		threshold = 1e-9
-	}
 	answered := t.trial.good + t.trial.bad
 	switch {
-	case t.trial.bad > 0 && 100*float64(t.trial.bad) >= threshold*float64(probes):
+	case t.trial.bad > 0 && 100*float64(t.trial.bad) >= openAbove(s)*float64(probes):
 		t.open(now, s, rng, fmt.Sprintf("still failing: %d of %d probes failed, open for %s", t.trial.bad, answered, short(now-t.outage)))
 	case answered >= probes:
 		t.startRamp(now, fmt.Sprintf("%d of %d probes answered well after %s", t.trial.good, probes, short(now-t.outage)))
