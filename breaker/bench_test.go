@@ -65,3 +65,26 @@ func BenchmarkHalfFailing(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkCountWindow(b *testing.B) {
+	s := Settings{FailureRateThreshold: 90, WindowSize: 100}.WithDefaults()
+	clock := NewClock(func() time.Duration { return time.Second })
+	clock.Advance(time.Second)
+	e := New(&s, Options{Clock: clock})
+	b.Run("serial", func(b *testing.B) {
+		for b.Loop() {
+			if p, err := e.Acquire(); err == nil {
+				p.Done(Outcome{})
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if p, err := e.Acquire(); err == nil {
+					p.Done(Outcome{})
+				}
+			}
+		})
+	})
+}

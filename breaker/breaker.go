@@ -199,8 +199,9 @@ func (b *Breaker) acquireLocked(c *core, now time.Duration) (_ Permit, _ error, 
 		reason = ReasonOpen
 	}
 	if ticket == 0 {
+		decided := c.version
 		b.unlock(c)
-		p, err := b.refuse(c, reason, now)
+		p, err := b.refuseAll(c, reason, now, decided)
 		return p, err, true
 	}
 	p := Permit{b, now, c.generation, ticket}
@@ -221,16 +222,39 @@ func (b *Breaker) acquireLocked(c *core, now time.Duration) (_ Permit, _ error, 
 	return p, nil, true
 }
 
-// refuse rejects a call, or lets it through as a shadow where the mode is to
+// refuse rejects one call, or lets it through as a shadow where the mode is to
 // reject nothing.
 func (b *Breaker) refuse(c *core, reason Reason, now time.Duration) (Permit, error) {
 	if r := c.refusals[reason].Load(); r != nil && now < r.until {
 		return b.refuseAs(c, r, now)
 	}
 	c.mu.Lock()
+	version := c.version
+	c.mu.Unlock()
+	return b.refuseAs(c, b.cache(c, reason, now, version), now)
+}
+
+// refuseAll does so for this call and all that come, until something changes.
+func (b *Breaker) refuseAll(c *core, reason Reason, now time.Duration, version uint64) (Permit, error) {
+	r := b.cache(c, reason, now, version)
+	c.mu.Lock()
+	if version == c.version {
+		b.standing.Store(r)
+	}
+	c.mu.Unlock()
+	return b.refuseAs(c, r, now)
+}
+
+// cache builds a rejection and keeps it, unless a permit may have become free
+// since the version that it was decided on.
+func (b *Breaker) cache(c *core, reason Reason, now time.Duration, version uint64) *standing {
+	c.mu.Lock()
 	r := &standing{until: now + refresh, reason: reason, shadow: c.mode == MetricsOnly}
 	rejection := Rejection{State: c.state, Mode: c.mode, Reason: reason, Why: c.why}
-	if c.state == Open && !c.directed {
+	if reason == ReasonForced {
+		rejection.Why = c.modeWhy
+	}
+	if c.state == Open && !c.directed && c.mode != ForcedOpen {
 		rejection.RetryAfter = max(c.until-now, 0)
 		r.until = min(r.until, c.until)
 	}
@@ -240,10 +264,6 @@ func (b *Breaker) refuse(c *core, reason Reason, now time.Duration) (Permit, err
 	if c.directed {
 		r.until = min(r.until, c.dir.Until)
 	}
-	if reason == ReasonForced {
-		rejection.Why = c.modeWhy
-	}
-	version := c.version
 	c.mu.Unlock()
 	if !r.shadow {
 		if cells := c.cells.Load(); cells != nil {
@@ -252,14 +272,11 @@ func (b *Breaker) refuse(c *core, reason Reason, now time.Duration) (Permit, err
 		r.err = b.owner.Rejected(b, rejection)
 	}
 	c.mu.Lock()
-	if version == c.version { // else a permit may be free by now
+	if version == c.version {
 		c.refusals[reason].Store(r)
-		if reason == ReasonOpen || reason == ReasonHalfOpen && c.trialing() || reason == ReasonForced {
-			b.standing.Store(r)
-		}
 	}
 	c.mu.Unlock()
-	return b.refuseAs(c, r, now)
+	return r
 }
 
 func (b *Breaker) refuseAs(c *core, r *standing, now time.Duration) (Permit, error) {

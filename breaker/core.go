@@ -123,7 +123,7 @@ func (c *core) apply(s *Settings) {
 
 // publish makes the state under mu the one that calls see.
 func (b *Breaker) publish(c *core) {
-	limited := c.share < 1 && (c.state == Closed || c.state == HalfOpen && c.directed)
+	limited := c.share < 1 && c.state == Closed || c.state == HalfOpen && c.directed
 	if limited {
 		c.share32.Store(uint32(min(max(c.share, 0)*(1<<32), 1<<32-1)))
 	}

@@ -54,7 +54,9 @@ func (b *Breaker) Direct(d Direction) {
 			return
 		}
 		c.settle()
-		c.outage = c.share < 1
+		if c.share < 1 {
+			c.suffer(now)
+		}
 		b.publish(c)
 	}
 }
@@ -69,8 +71,8 @@ func (b *Breaker) follow(c *core, now time.Duration, why string) {
 	if d.State == Closed && d.Share >= 1 {
 		c.settle()
 		c.returnGrants()
-	} else if !c.outage {
-		c.outage, c.outageSince, c.failedTrials = true, now, 0
+	} else {
+		c.suffer(now)
 	}
 	b.to(c, byFleet, d.State, c.mode, now, why, c.look(now))
 }

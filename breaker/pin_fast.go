@@ -5,7 +5,7 @@ package breaker
 import _ "unsafe" // for go:linkname
 
 // perProcessor says that a goroutine can be kept on its processor while it
-// counts. A locked add costs 6–9 ns, two pinned plain ones 2 (docs/breaker.md).
+// counts. A locked add costs 6–9 ns, a pinned plain one 2 (make bench).
 const perProcessor = true
 
 // pin keeps the goroutine on its processor, whose number it returns, until unpin.

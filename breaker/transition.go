@@ -87,9 +87,7 @@ func (b *Breaker) trip(c *core, now time.Duration, why string, w Window) {
 }
 
 func (b *Breaker) enterOpen(c *core, by cause, now time.Duration, why string, w Window) {
-	if !c.outage {
-		c.outage, c.outageSince, c.failedTrials = true, now, 0
-	}
+	c.suffer(now)
 	c.why = why
 	c.share, c.ramp = 1, nil
 	b.waitFrom(c, now)
@@ -119,6 +117,13 @@ func (b *Breaker) climb(c *core, r *Ramp, from, now time.Duration) {
 	c.ramp, c.rampFrom, c.rampAt, c.share = r, from, from+next, share
 	if share >= 1 {
 		c.ramp = nil
+	}
+}
+
+// suffer begins an outage, unless one lasts.
+func (c *core) suffer(now time.Duration) {
+	if !c.outage {
+		c.outage, c.outageSince, c.failedTrials = true, now, 0
 	}
 }
 
@@ -235,9 +240,7 @@ func (b *Breaker) setMode(c *core, m Mode, why string) {
 		// What was known is as old as the forcing: only probes can tell.
 		c.directed, c.local = false, false
 		c.share, c.ramp = 1, nil
-		if !c.outage {
-			c.outage, c.outageSince, c.failedTrials = true, now, 0
-		}
+		c.suffer(now)
 		b.to(c, byMode, HalfOpen, m, now, "the forced opening has ended", Window{})
 		return
 	}

@@ -741,3 +741,26 @@ func TestWordsRoundTrip(t *testing.T) {
 		t.Error("an unknown state has no word")
 	}
 }
+
+func TestDirectedHalfOpenAdmitsItsShare(t *testing.T) {
+	for _, share := range []float64{0, 0.5, 1} {
+		m := start(t, simple(), nil)
+		m.Direct(Direction{State: HalfOpen, Share: share, Generation: 1, Until: m.now + time.Minute})
+		through := 0
+		for range 100 {
+			if p, err := m.Acquire(); err == nil {
+				through++
+				p.Done(Outcome{Verdict: Failure})
+			} else if !errors.Is(err, ErrHalfOpen) {
+				t.Fatal(err)
+			}
+		}
+		if m.is(HalfOpen); through != int(100*share) {
+			t.Errorf("%d of 100 at a share of %v", through, share)
+		}
+		// Afterwards it probes by itself.
+		m.pass(time.Minute)
+		m.calls(1, Success)
+		m.is(Closed)
+	}
+}

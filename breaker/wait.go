@@ -30,6 +30,7 @@ func (r *Ramp) none() bool { return len(r.StepPercents) == 0 && r.Window <= 0 }
 // share is what is admitted so long after a good trial, and when to ask again; 1
 // is the end.
 func (r *Ramp) share(age time.Duration) (share float64, next time.Duration) {
+	age = max(age, 0)
 	if n := len(r.StepPercents); n > 0 {
 		step := max(r.StepDuration, time.Millisecond)
 		i := int(age / step)
