@@ -8,10 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/datapunk/switchgear/server/app"
+	"github.com/datapunk/switchgear/server/config"
 )
 
 func newServeCommand() *cobra.Command {
-	set := defaultConfig()
+	set := config.Default()
 	var file string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -48,13 +49,13 @@ with the same names:
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file != "" {
-			read, err := readConfig(file)
+			read, err := config.Read(file)
 			if err != nil {
 				return withCode(exitInvalid, err)
 			}
-			set = merge(read, set, f.Changed)
+			set = config.Merge(read, set, f.Changed)
 		}
-		level, err := set.level()
+		level, err := set.Level()
 		if err != nil {
 			return usagef(cmd, "%w", err)
 		}

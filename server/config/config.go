@@ -1,4 +1,6 @@
-package cli
+// Package config is what a daemon can be told by a file: strict YAML, in which a
+// field that nobody knows is an error. Flags of the command line win over it.
+package config
 
 import (
 	"bytes"
@@ -12,24 +14,26 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// config is what serve can be told, by flags or by a file.
-type config struct {
-	Listen string    `yaml:"listen"`
-	Dev    bool      `yaml:"dev"`
-	Data   string    `yaml:"data"`
-	Record string    `yaml:"record"`
-	Log    logConfig `yaml:"log"`
+// Config is what serve can be told, by flags or by a file.
+type Config struct {
+	Listen string `yaml:"listen"`
+	Dev    bool   `yaml:"dev"`
+	Data   string `yaml:"data"`
+	Record string `yaml:"record"`
+	Log    Log    `yaml:"log"`
 }
 
-type logConfig struct {
+// Log is how the daemon logs, on standard error.
+type Log struct {
 	Format string `yaml:"format"`
 	Level  string `yaml:"level"`
 }
 
-const maxConfig = 1 << 20
+const maxSize = 1 << 20
 
-func defaultConfig() config {
-	return config{Listen: "127.0.0.1:7443", Data: defaultData(), Log: logConfig{Format: "text", Level: "info"}}
+// Default is what holds where neither says anything.
+func Default() Config {
+	return Config{Listen: "127.0.0.1:7443", Data: defaultData(), Log: Log{Format: "text", Level: "info"}}
 }
 
 // defaultData is the user's own state directory, by the convention of desktops.
@@ -43,38 +47,44 @@ func defaultData() string {
 	return ""
 }
 
-// readConfig reads a file strictly: a field that nobody knows is an error with its
+// Read reads a file strictly: a field that nobody knows is an error with its
 // line, since it is one that would not act.
-func readConfig(file string) (config, error) {
-	c := defaultConfig()
+func Read(file string) (Config, error) {
+	var c Config
 	f, err := os.Open(file)
 	if err != nil {
 		return c, fmt.Errorf("config: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return c, fmt.Errorf("config: %w", err)
 	}
-	if len(data) > maxConfig {
-		return c, fmt.Errorf("config %s: more than %d bytes", file, maxConfig)
+	if len(data) > maxSize {
+		return c, fmt.Errorf("config %s: more than %d bytes", file, maxSize)
 	}
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return c, fmt.Errorf("config %s: %w", file, err)
-	}
-	if !errors.Is(d.Decode(new(any)), io.EOF) {
-		return c, fmt.Errorf("config %s: more than one document", file)
-	}
-	if _, err := c.level(); err != nil {
+	if c, err = parse(data); err != nil {
 		return c, fmt.Errorf("config %s: %w", file, err)
 	}
 	return c, nil
 }
 
-// merge lets flags that were given win over the file.
-func merge(file, flags config, given func(string) bool) config {
+func parse(data []byte) (Config, error) {
+	c := Default()
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, err
+	}
+	if !errors.Is(d.Decode(new(any)), io.EOF) {
+		return c, errors.New("more than one document")
+	}
+	_, err := c.Level()
+	return c, err
+}
+
+// Merge lets those of flags that were given, by their names, win over a file.
+func Merge(file, flags Config, given func(flag string) bool) Config {
 	pick := func(name string, take func()) {
 		if given(name) {
 			take()
@@ -89,8 +99,8 @@ func merge(file, flags config, given func(string) bool) config {
 	return file
 }
 
-// level checks what is said about logs.
-func (c config) level() (slog.Level, error) {
+// Level checks what is said about logs, and gives their level.
+func (c Config) Level() (slog.Level, error) {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return 0, fmt.Errorf("log format %q: want text or json", c.Log.Format)
 	}
