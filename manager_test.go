@@ -223,6 +223,27 @@ func TestPolicyFileSelectsAndMerges(t *testing.T) {
 	})
 }
 
+func TestAPolicyChoosesAStrategyByName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.json")
+	document := `{"apiVersion":"switchgear/v1","kind":"CircuitPolicy","metadata":{"name":"p"},"spec":{"failureRateThreshold":0,"strategy":"error-budget"}}`
+	if err := os.WriteFile(path, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := switchgear.New(switchgear.Config{Service: "a"}, switchgear.WithPolicyFile(path)); err == nil || !strings.Contains(err.Error(), `"error-budget", which is not there`) {
+		t.Errorf("got %v: want the strategy that is missing", err)
+	}
+	m := newManager(t, switchgear.WithPolicyFile(path), switchgear.WithStrategy("error-budget", func(w switchgear.Window) (bool, string) {
+		return w.Failed >= 5, "the budget of 5 is spent"
+	}))
+	b := m.Breaker(switchgear.Key{Callee: "ledger"})
+	for range 5 {
+		_, _ = switchgear.Do(t.Context(), b, fail)
+	}
+	if _, err := switchgear.Do(t.Context(), b, work); err == nil || !strings.Contains(err.Error(), "the budget of 5 is spent") {
+		t.Errorf("got %v: want a rejection with the strategy's own reason", err)
+	}
+}
+
 func TestKeyOfHost(t *testing.T) {
 	for host, want := range map[string]switchgear.Key{
 		"payments":                         {Callee: "payments"},

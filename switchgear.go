@@ -108,6 +108,13 @@ func New(cfg Config, options ...Option) (*Manager, error) {
 			return nil, fmt.Errorf("switchgear: %w", err)
 		}
 	}
+	if m.policies != nil {
+		for strategy, policy := range m.policies.Strategies() {
+			if m.strategies[strategy] == nil {
+				return nil, fmt.Errorf("switchgear: policy %q names the strategy %q, which is not there: add WithStrategy(%q, …)", policy, strategy, strategy)
+			}
+		}
+	}
 	return m, nil
 }
 

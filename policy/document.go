@@ -94,6 +94,18 @@ func (s *Set) Settings(c Circuit, base *Settings, strategies map[string]breaker.
 	return &out
 }
 
+// Strategies are the names of the strategies that policies choose, by the policy
+// that chooses them first.
+func (s *Set) Strategies() map[string]string {
+	names := make(map[string]string)
+	for _, p := range s.policies {
+		if _, known := names[p.Strategy]; p.Strategy != "" && !known {
+			names[p.Strategy] = p.Name
+		}
+	}
+	return names
+}
+
 // Matches reports whether the selector selects a circuit.
 func (s Selector) Matches(c Circuit) bool {
 	return matches(s.Namespace, c.Callee.Namespace) && matches(s.Caller, c.Caller.Name) &&
