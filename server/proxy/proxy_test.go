@@ -45,6 +45,12 @@ func httpProxy(t *testing.T, f Faults) *Proxy {
 	return start(t, Config{To: service(t), SourceHeader: "From", Events: 1000, Faults: f})
 }
 
+// ended closes the proxy, so that every request has been counted to its end.
+func ended(p *Proxy) Counts {
+	p.Close()
+	return p.Counts()
+}
+
 // get asks by a connection of its own, and gives status and body.
 func get(t *testing.T, p *Proxy, ctx context.Context) (int, string, error) {
 	t.Helper()
@@ -71,8 +77,7 @@ func TestWithoutFaultsEverythingPasses(t *testing.T) {
 			t.Fatalf("%d %q %v", status, body, err)
 		}
 	}
-	p.Close()
-	if c := p.Counts(); c != (Counts{Arrived: 5, Passed: 5}) {
+	if c := ended(p); c != (Counts{Arrived: 5, Passed: 5}) {
 		t.Errorf("counts %+v", c)
 	}
 	events := p.Events(began)
@@ -109,7 +114,7 @@ func TestAShareIsExactAndOutOfStep(t *testing.T) {
 	if same == 0 {
 		t.Error("every second request fails: callers that take turns would be in step with it")
 	}
-	if c := p.Counts(); c.Failed != uint64(failed) || c.Passed != uint64(200-failed) {
+	if c := ended(p); c.Failed != uint64(failed) || c.Passed != uint64(200-failed) {
 		t.Errorf("counts %+v, seen %d failed", c, failed)
 	}
 }
@@ -119,8 +124,7 @@ func TestResetIsAReset(t *testing.T) {
 	if _, _, err := get(t, p, t.Context()); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error %v, want a connection reset", err)
 	}
-	p.Close()
-	if c := p.Counts(); c.Reset != 1 {
+	if c := ended(p); c.Reset != 1 {
 		t.Errorf("counts %+v", c)
 	}
 }
@@ -203,7 +207,7 @@ func TestBeyondCapacityRequestsWaitThenFail(t *testing.T) {
 	if served := 1 + 20*took.Seconds(); float64(count[200]) > served+1 {
 		t.Errorf("%d served in %v, capacity leaves %.1f", count[200], took, served)
 	}
-	if c := p.Counts(); c.QueueFull != uint64(count[503]) || c.Delayed == 0 {
+	if c := ended(p); c.QueueFull != uint64(count[503]) || c.Delayed == 0 {
 		t.Errorf("counts %+v, answers %v", c, count)
 	}
 }
@@ -250,8 +254,7 @@ func TestADeadTargetIsBadGateway(t *testing.T) {
 	if status, _, err := get(t, p, t.Context()); status != 502 || err != nil {
 		t.Error(status, err)
 	}
-	p.Close()
-	if c := p.Counts(); c.Broken != 1 {
+	if c := ended(p); c.Broken != 1 {
 		t.Errorf("counts %+v", c)
 	}
 }
@@ -371,6 +374,7 @@ func TestAdminChangesFaultsForProgramsOnly(t *testing.T) {
 	if got := post(nil, plain); got != 200 || p.Faults() != (Faults{}) {
 		t.Errorf("the cure: %d, %v", got, p.Faults())
 	}
+	until(t, func() bool { return p.Counts().Failed == 1 })
 	resp, err := http.Get(admin.URL + "/faults")
 	if err != nil {
 		t.Fatal(err)
