@@ -225,7 +225,7 @@ func (b *Breaker) acquireLocked(c *core, now time.Duration) (_ Permit, _ error, 
 // refuse rejects one call, or lets it through as a shadow where the mode is to
 // reject nothing.
 func (b *Breaker) refuse(c *core, reason Reason, now time.Duration) (Permit, error) {
-	if r := c.refusals[reason].Load(); r != nil && now < r.until {
+	if r := c.book().refusals[reason].Load(); r != nil && now < r.until {
 		return b.refuseAs(c, r, now)
 	}
 	c.mu.Lock()
@@ -273,7 +273,7 @@ func (b *Breaker) cache(c *core, reason Reason, now time.Duration, version uint6
 	}
 	c.mu.Lock()
 	if version == c.version {
-		c.refusals[reason].Store(r)
+		c.book().refusals[reason].Store(r)
 	}
 	c.mu.Unlock()
 	return r

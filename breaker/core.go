@@ -23,14 +23,12 @@ type core struct {
 	cells  atomic.Pointer[cells]
 	shared sharedCell
 
-	refusals             [reasons]atomic.Pointer[standing]
-	rejected             [reasons]atomic.Uint64
-	shadow, shadowFailed atomic.Uint64
-	inFlight             atomic.Int64
-	tickAt               atomic.Int64  // when the next thing is due that Acquire must see to
-	leave                atomic.Int32  // grants that wait for a call
-	share32              atomic.Uint32 // the admitted share, of 1<<32
-	phase                atomic.Uint32
+	ledger   atomic.Pointer[ledger]
+	inFlight atomic.Int64
+	tickAt   atomic.Int64  // when the next thing is due that Acquire must see to
+	leave    atomic.Int32  // grants that wait for a call
+	share32  atomic.Uint32 // the admitted share, of 1<<32
+	phase    atomic.Uint32
 
 	mu         sync.Mutex
 	generation uint32
@@ -73,7 +71,6 @@ type core struct {
 	streakOK   uint32 // successes at the last failure: any since ends the streak
 	window     window
 
-	counts     Counts // what is counted under mu
 	failedTold bool
 
 	news       []news
@@ -81,6 +78,23 @@ type core struct {
 	lastActive time.Duration
 	failing    bool // Owner.Failed is to be told
 	telling    bool
+}
+
+// ledger is what a breaker needs once something else than a success has
+// happened, made then: most never do.
+type ledger struct {
+	refusals             [reasons]atomic.Pointer[standing]
+	rejected             [reasons]atomic.Uint64
+	shadow, shadowFailed atomic.Uint64
+	counts               Counts // what is counted under the core's lock
+}
+
+func (c *core) book() *ledger {
+	if l := c.ledger.Load(); l != nil {
+		return l
+	}
+	c.ledger.CompareAndSwap(nil, new(ledger))
+	return c.ledger.Load()
 }
 
 // open gives the core and makes it at first use.
@@ -136,9 +150,11 @@ func (b *Breaker) publish(c *core) {
 func (b *Breaker) freed(c *core) {
 	c.version++
 	b.standing.Store(nil)
-	for i := range c.refusals {
-		if c.refusals[i].Load() != nil {
-			c.refusals[i].Store(nil)
+	if l := c.ledger.Load(); l != nil {
+		for i := range l.refusals {
+			if l.refusals[i].Load() != nil {
+				l.refusals[i].Store(nil)
+			}
 		}
 	}
 }
@@ -204,7 +220,7 @@ func (b *Breaker) countRejection(c *core, r Reason, now time.Duration) {
 			unpin()
 		}
 	}
-	if c.rejected[r].Add(1)%busyCalls == 0 && c.shared.brisk(now) {
+	if c.book().rejected[r].Add(1)%busyCalls == 0 && c.shared.brisk(now) {
 		c.widen()
 		c.mu.Lock()
 		b.freed(c) // so that the next rejections know the cells
@@ -231,9 +247,18 @@ func (c *core) totals() tally3 {
 
 // record counts an outcome of the present generation.
 func (c *core) record(o *Outcome, slow bool) {
-	c.counts.record(o, o.Latency)
+	if o.Verdict == Success && o.Attempt <= 1 && !slow {
+		c.shared.n.Add(1)
+		c.shared.latency.Add(int64(o.Latency))
+		return
+	}
+	if o.Verdict == Success {
+		c.ok++
+	}
+	n := &c.book().counts
+	n.record(o, o.Latency)
 	if slow {
-		c.counts.Slow++
+		n.Slow++
 	}
 	if o.Verdict == Failure && !c.failedTold {
 		c.failedTold, c.failing = true, true
@@ -247,21 +272,27 @@ func (b *Breaker) Counts() Counts {
 		return Counts{}
 	}
 	c.mu.Lock()
-	n := c.counts
+	var n Counts
+	l := c.ledger.Load()
+	if l != nil {
+		n = l.counts
+	}
 	c.failedTold = false
 	c.quick.Store(nil) // the next failure tells the owner
 	c.mu.Unlock()
 	n.Succeeded += c.shared.count()
 	n.Latency += time.Duration(c.shared.latency.Load())
-	for r := range n.Rejected {
-		n.Rejected[r] = c.rejected[r].Load()
+	if l != nil {
+		for r := range n.Rejected {
+			n.Rejected[r] = l.rejected[r].Load()
+		}
+		n.Shadow, n.ShadowFailed = l.shadow.Load(), l.shadowFailed.Load()
 	}
 	if cells := c.cells.Load(); cells != nil {
 		for i := range *cells {
 			(*cells)[i].sum(&n)
 		}
 	}
-	n.Shadow, n.ShadowFailed = c.shadow.Load(), c.shadowFailed.Load()
 	n.finish()
 	return n
 }

@@ -194,7 +194,7 @@ func (b *Breaker) answer(c *core, p Permit, o Outcome, slow bool, now time.Durat
 	if counted {
 		c.record(&o, slow)
 	} else {
-		c.counts.late(&o)
+		c.book().counts.late(&o)
 	}
 	if counted && o.Verdict <= Failure {
 		s := b.settings.Load()
@@ -209,9 +209,7 @@ func (b *Breaker) answer(c *core, p Permit, o Outcome, slow bool, now time.Durat
 			} else {
 				b.follow(c, now, "a granted probe succeeded")
 			}
-		case o.Verdict == Success:
-			c.ok++
-		default:
+		case o.Verdict == Failure:
 			c.failed++
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// observe puts an outcome into the window and lets the rules judge it.
-func (b *Breaker) observe(c *core, o *Outcome, slow bool, now time.Duration) question {
+// observe puts an outcome, recorded already, into the window and lets the rules
+// judge it.
+func (b *Breaker) observe(c *core, o *Outcome, slow, rotated bool, now time.Duration) question {
 	s := b.settings.Load()
-	rotated := now >= time.Duration(c.due.Load()) && c.rotate(now)
 	failed := o.Verdict == Failure
 	totals := c.totals()
 	if failed {
@@ -20,9 +20,6 @@ func (b *Breaker) observe(c *core, o *Outcome, slow bool, now time.Duration) que
 			c.streak, c.streakOK = 1, totals.ok
 		}
 		c.heed(o, s, now)
-	} else {
-		c.ok++
-		totals.ok++
 	}
 	if slow {
 		c.slow++

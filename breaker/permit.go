@@ -112,9 +112,10 @@ func (b *Breaker) finish(p Permit, o Outcome) bool {
 		c.exit()
 	}
 	if p.slot&permitShadow != 0 {
-		c.shadow.Add(1)
+		l := c.book()
+		l.shadow.Add(1)
 		if o.Verdict == Failure {
-			c.shadowFailed.Add(1)
+			l.shadowFailed.Add(1)
 		}
 		return false
 	}
@@ -143,10 +144,11 @@ func (b *Breaker) finishLocked(c *core, p Permit, o Outcome, slow bool, now time
 	}
 	late := p.generation != c.generation || p.ticket() != 0 && !c.trial.take(p.ticket())
 	if late {
-		c.counts.late(&o)
+		c.book().counts.late(&o)
 		b.unlock(c)
 		return false
 	}
+	rotated := now >= time.Duration(c.due.Load()) && c.rotate(now) // before it counts: it is of the new bucket
 	c.record(&o, slow)
 	if p.slot&permitOff != 0 {
 		b.unlock(c)
@@ -157,7 +159,7 @@ func (b *Breaker) finishLocked(c *core, p Permit, o Outcome, slow bool, now time
 	case p.ticket() != 0:
 		b.probed(c, o, slow, now)
 	case o.Verdict <= Failure:
-		asked = b.observe(c, &o, slow, now)
+		asked = b.observe(c, &o, slow, rotated, now)
 	}
 	b.unlock(c)
 	if asked.strategy != nil {
@@ -172,7 +174,7 @@ func (b *Breaker) release(p Permit) {
 		c.exit()
 	}
 	c.mu.Lock()
-	c.counts.Released++
+	c.book().counts.Released++
 	b.putBack(c, p.ticket())
 	b.unlock(c)
 }

@@ -172,8 +172,6 @@ func (b *Breaker) probed(c *core, o Outcome, slow bool, now time.Duration) {
 			c.failed++
 			c.trial.failed++
 			c.heed(&o, s, now)
-		} else {
-			c.ok++
 		}
 		if slow {
 			c.slow++

@@ -74,7 +74,7 @@ var mutants = []mutant{
 	},
 	{
 		"shadow calls are evidence", "permit.go",
-		"		c.shadow.Add(1)\n", "		c.shadow.Add(1)\n		c.mu.Lock()\n		c.counts.record(&o, 0)\n		c.mu.Unlock()\n",
+		"		l.shadow.Add(1)\n", "		l.shadow.Add(1)\n		c.mu.Lock()\n		l.counts.record(&o, 0)\n		c.mu.Unlock()\n",
 	},
 	{
 		"the ramp never rises", "transition.go",
