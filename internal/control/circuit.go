@@ -47,6 +47,7 @@ type row struct {
 	cells      []*cell
 	local      string  // why it has opened by its own rule, if it has
 	own        *target // what brings such an opening back
+	alone      string  // why it has opened alone, while own does
 }
 
 // cell is a row's evidence of one route and instance, first attempts only.
@@ -265,9 +266,11 @@ func (r *row) cell(route, instance string) *cell {
 	return x
 }
 
-// forget drops what was seen under an earlier generation of the whole.
+// forget drops what was seen under an earlier generation of the whole, and what
+// replicas have done alone: the whole's word takes its place.
 func (c *circuit) forget() {
 	for _, r := range c.rows {
+		r.own, r.local, r.alone = nil, "", ""
 		r.window.reset()
 		for _, x := range r.cells {
 			x.window.reset()
@@ -282,6 +285,19 @@ func (c *circuit) answer(a fleet.Answer) {
 			return
 		}
 	}
+}
+
+// openedAlone counts the observers whose breakers have opened by their own rule,
+// and gives the reason of the first.
+func (c *circuit) openedAlone() (observers int, why string) {
+	var names []string
+	for _, r := range c.rows {
+		if reason := cmp.Or(r.alone, r.local); reason != "" {
+			names = append(names, r.observer)
+			why = cmp.Or(why, reason)
+		}
+	}
+	return distinct(names), why
 }
 
 // askers are the replicas with calls to probe with, most recent demand first to

@@ -115,6 +115,27 @@ func TestOneLiarOpensNothing(t *testing.T) {
 	}
 }
 
+// reportsOpen has a replica say that it has opened by its own rule.
+func (f *fleetOf) reportsOpen(i int, failed uint32) {
+	c := fleet.Counts{Offered: failed, Failed: failed}
+	cr := fleet.CircuitReport{Callee: cart, Generation: f.generation(i), State: breaker.Open, Why: "own rule", Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
+	f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
+}
+
+func TestWhatMostOpenAloneTheFleetOpens(t *testing.T) {
+	f := newFleet(3)
+	f.reportsOpen(0, 20)
+	f.pass(400 * time.Millisecond)
+	if v, _ := f.Circuit(edge); v.State != breaker.Closed || !strings.Contains(v.Why, "1 of 3 replicas have opened by their own rule: own rule") {
+		t.Errorf("one alone: %v, %q: want closed, and who is open", v.State, v.Why)
+	}
+	f.reportsOpen(1, 20)
+	f.pass(400 * time.Millisecond)
+	if v, _ := f.Circuit(edge); v.State != breaker.Open || !strings.Contains(v.Why, "2 of 3 replicas") {
+		t.Errorf("two of three: %v, %q: want open for all", v.State, v.Why)
+	}
+}
+
 func TestOneObserverUnderManyNamesIsOne(t *testing.T) {
 	f := newFleet(2)
 	for range 50 {
@@ -274,13 +295,13 @@ func TestReadingChangesNothing(t *testing.T) {
 
 func TestTraceRefusesWhatIsDamaged(t *testing.T) {
 	header := string(AppendHeader(nil, Config{Daemon: "d"}))
-	tick := string(AppendInput(nil, Input{At: 5, Tick: true}))
+	tick := line(t, Input{At: 5, Tick: true})
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "line 1: empty file"},
 		{"no header", tick, "line 1: not a trace"},
 		{"newer", `{"Trace":99}` + "\n", "version 99"},
 		{"garbage", header + tick + "{\n", "line 3"},
-		{"back in time", header + tick + string(AppendInput(nil, Input{At: 4, Tick: true})), "line 3: time goes back"},
+		{"back in time", header + tick + line(t, Input{At: 4, Tick: true}), "line 3: time goes back"},
 		{"cut", header + tick[:len(tick)-5], "line 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -297,8 +318,17 @@ func TestTraceRefusesWhatIsDamaged(t *testing.T) {
 	}
 }
 
+func line(t testing.TB, in Input) string {
+	t.Helper()
+	b, err := AppendInput(nil, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func FuzzReadTrace(f *testing.F) {
-	f.Add(append(AppendHeader(nil, Config{Daemon: "d"}), AppendInput(nil, Input{At: 5, Hello: &fleet.Hello{Replica: replica(1)}})...))
+	f.Add([]byte(string(AppendHeader(nil, Config{Daemon: "d"})) + line(f, Input{At: 5, Hello: &fleet.Hello{Replica: replica(1)}})))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, inputs, err := ReadTrace(bytes.NewReader(data))
 		if err != nil {

@@ -36,20 +36,25 @@ func (m *Mind) judge(ce *callee) (again bool) {
 			continue
 		}
 		w, over := c.over(m.now)
-		if !c.suspicious(m.now, &w) {
+		alone, why := c.openedAlone()
+		together := alone > 1 && alone >= c.quorum(len(c.rows)) && 2*alone > len(c.rows)
+		if !c.suspicious(m.now, &w) && !together {
 			continue
 		}
 		again = true
-		if m.now-c.suspected < hearOthers || !over && !c.anyInstanceOver(m.now) {
+		if m.now-c.suspected < hearOthers || !over && !together && !c.anyInstanceOver(m.now) {
 			continue
 		}
 		if !located {
 			named, located = locate(ce, m.now), true
 		}
-		if m.openParts(c, named) || !over || w.observers < c.quorum(w.present) {
-			continue
+		switch {
+		case m.openParts(c, named):
+		case over && w.observers >= c.quorum(w.present):
+			m.openWhole(c, &w)
+		case together:
+			m.openTogether(c, alone, why)
 		}
-		m.openWhole(c, &w)
 	}
 	return again
 }
@@ -184,6 +189,15 @@ func (m *Mind) openWhole(c *circuit, w *pooled) {
 		c.kinds(c.whole, m.now), w.observers, w.present)
 	c.whole.rate = w.rate()
 	c.whole.open(m.now, &c.settings, m.rng, why)
+	c.forget()
+	c.dirty = true
+}
+
+// openTogether makes what most replicas have done alone the fleet's word: one
+// wait, one set of probes, one ramp.
+func (m *Mind) openTogether(c *circuit, alone int, why string) {
+	c.whole.rate = 100
+	c.whole.open(m.now, &c.settings, m.rng, fmt.Sprintf("%d of %d replicas have opened by their own rule, the first since %s", alone, len(c.rows), why))
 	c.forget()
 	c.dirty = true
 }
@@ -342,6 +356,8 @@ func (m *Mind) lead(c *circuit) {
 		if r.local != "" && r.own == nil && c.whole.calmly() {
 			r.own = newTarget(m.now, &m.generations)
 			r.own.open(m.now, &c.settings, m.rng, "this replica alone: "+r.local)
+			r.alone = r.local
+			c.callee.failing = true // there may be more of them: then it is the fleet's
 			c.dirty = true
 		}
 	}
@@ -355,7 +371,7 @@ func (m *Mind) lead(c *circuit) {
 		}
 		m.leadOne(c, r.own, "", func(time.Duration) []*row { return []*row{r} })
 		if r.own.calmly() {
-			r.own, r.local = nil, ""
+			r.own, r.local, r.alone = nil, "", ""
 			m.generations++
 			c.whole.gate.Generation = m.generations
 			c.dirty = true

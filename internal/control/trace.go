@@ -24,20 +24,20 @@ type TraceHeader struct {
 
 // AppendHeader adds a trace's first line to b.
 func AppendHeader(b []byte, cfg Config) []byte {
-	return appendLine(b, TraceHeader{Trace: TraceVersion, Config: cfg})
+	b, _ = appendLine(b, TraceHeader{Trace: TraceVersion, Config: cfg}) // it holds nothing that can't be written
+	return b
 }
 
-// AppendInput adds an input's line to b.
-func AppendInput(b []byte, in Input) []byte { return appendLine(b, in) }
+// AppendInput adds an input's line to b. What holds a number that is none can't
+// be written: then b stays as it was.
+func AppendInput(b []byte, in Input) ([]byte, error) { return appendLine(b, in) }
 
-func appendLine(b []byte, v any) []byte {
+func appendLine(b []byte, v any) ([]byte, error) {
 	line, err := json.Marshal(v)
 	if err != nil {
-		// Only a float that is not a number can't be written; messages that hold one
-		// are refused where they arrive.
-		return b
+		return b, fmt.Errorf("write trace: %w", err)
 	}
-	return append(append(b, line...), '\n')
+	return append(append(b, line...), '\n'), nil
 }
 
 // ReadTrace reads a trace: its header, and then its inputs one by one. What is

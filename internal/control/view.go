@@ -1,6 +1,8 @@
 package control
 
 import (
+	"fmt"
+
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/policy"
 )
@@ -42,6 +44,12 @@ func (m *Mind) view(c *circuit) CircuitView {
 	}
 	if v.State != breaker.Closed {
 		v.FailureRate = c.whole.rate
+	}
+	if alone, why := c.openedAlone(); alone > 0 && c.whole.calmly() {
+		v.Why = fmt.Sprintf("%d of %d replicas have opened by their own rule: %s", alone, len(c.rows), why)
+		if own := c.rows[0].own; alone == len(c.rows) && own != nil {
+			v.State, v.Phase, v.Share = own.gate.State, own.gate.Phase, own.gate.Share
+		}
 	}
 	for _, p := range c.parts {
 		if !p.calmly() {

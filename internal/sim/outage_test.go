@@ -41,7 +41,13 @@ func tellOf(seed uint64, instances int, fail func(now time.Duration, from *Repli
 	s := &story{World: New(seed)}
 	cfg := control.Config{Daemon: "sim", Incarnation: 1, Seed: seed, Enforce: true}
 	s.trace.Write(control.AppendHeader(nil, cfg))
-	s.Inputs = func(in control.Input) { s.trace.Write(control.AppendInput(nil, in)) }
+	s.Inputs = func(in control.Input) {
+		line, err := control.AppendInput(nil, in)
+		if err != nil {
+			panic(err) // the simulator has made a number that is none
+		}
+		s.trace.Write(line)
+	}
 	s.Outputs = func(out control.Output) { s.outputs = append(s.outputs, out) }
 	s.payments = &Callee{Service: policy.Service{Namespace: "demo", Name: "payments"}}
 	for i := range instances {

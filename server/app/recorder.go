@@ -67,8 +67,11 @@ func (r *recorder) run() {
 				r.end(errors.Join(w.Flush(), r.file.Close()), failed)
 				return
 			}
-			line = control.AppendInput(line[:0], in)
-			if _, err := w.Write(line); err != nil {
+			var err error
+			if line, err = control.AppendInput(line[:0], in); err == nil {
+				_, err = w.Write(line)
+			}
+			if err != nil {
 				r.dropped.Add(1)
 				failed = r.said(failed, err)
 			}
