@@ -36,7 +36,7 @@ var grain = []struct {
 
 	{"/server/bus", []string{"/link/gen", "/server/gen"}, "the bus carries bytes; it does not know who decides"},
 	{"/server/api", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/server/gen"}, "the API shows views; adapters do not know each other"},
-	{"/server/config", []string{"/policy"}, "a file's words and limits, wherever they are used"},
+	{"/server/config", nil, "a file's words and limits, wherever they are used"},
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},

@@ -318,11 +318,11 @@ func TestTraceRefusesWhatIsDamaged(t *testing.T) {
 	}
 }
 
-func line(t testing.TB, in Input) string {
-	t.Helper()
+func line(tb testing.TB, in Input) string {
+	tb.Helper()
 	b, err := AppendInput(nil, in)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(b)
 }
