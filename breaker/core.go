@@ -249,7 +249,9 @@ func (c *core) totals() tally3 {
 func (c *core) record(o *Outcome, slow bool) {
 	if o.Verdict == Success && o.Attempt <= 1 && !slow {
 		c.shared.n.Add(1)
-		c.shared.latency.Add(int64(o.Latency))
+		if o.Latency > 0 {
+			c.shared.latency.Add(int64(o.Latency))
+		}
 		return
 	}
 	if o.Verdict == Success {
