@@ -94,11 +94,12 @@ func until[T any](t *testing.T, c <-chan T, ok func(T) bool) T {
 // daemon is the other end: it says welcome, notes what it hears and sends what
 // it is given.
 type daemon struct {
-	address string
-	server  *http.Server
-	heard   chan *linkv1.AttachRequest
-	say     chan *linkv1.AttachResponse
-	silent  bool
+	address  string
+	server   *http.Server
+	listener net.Listener
+	heard    chan *linkv1.AttachRequest
+	say      chan *linkv1.AttachResponse
+	silent   bool
 }
 
 func (d *daemon) Attach(ctx context.Context, s *connect.BidiStream[linkv1.AttachRequest, linkv1.AttachResponse]) error {
@@ -148,7 +149,7 @@ func (d *daemon) start(t *testing.T, address string) {
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	server := &http.Server{Handler: mux, Protocols: p}
-	d.server = server
+	d.server, d.listener = server, l
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 }
@@ -221,6 +222,9 @@ func TestHelloComesFirstThenReportsAndDirectives(t *testing.T) {
 
 func TestALinkWithoutADaemonGoesOnTrying(t *testing.T) {
 	d, r := newDaemon(t), newReplica()
+	// The server knows its listener only once it serves; before, closing it alone
+	// would leave the address open for a moment.
+	_ = d.listener.Close()
 	_ = d.server.Close()
 	attached(t, r, d.address)
 	for range 3 {
