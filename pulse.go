@@ -46,6 +46,7 @@ func (m *Manager) pulse() {
 
 // beat runs until nothing has been active for a while.
 func (m *Manager) beat() {
+	m.clock.Advance(m.now())
 	tick := time.NewTicker(Resolution)
 	defer tick.Stop()
 	next := m.now() + fleet.BucketWidth

@@ -137,7 +137,7 @@ func since(now, then breaker.Counts) Counts {
 // the rejected, so that permitting a call costs no counter; calls that hang are
 // offered when they end.
 func (c *Counts) answered() uint32 {
-	return c.Succeeded + c.Failed + c.Ignored + c.Inherited + c.Late
+	return c.Succeeded + c.Failed + c.Ignored + c.Inherited + c.Late + c.Shadow
 }
 
 func (c *Counts) add(o Counts) {
