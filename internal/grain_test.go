@@ -27,6 +27,7 @@ var grain = []struct {
 	{"/internal/fleet", []string{"/breaker", "/policy"}, "what replicas say must not depend on what control makes of it"},
 	{"/internal/control", []string{"/breaker", "/policy", "/internal/fleet"}, "the mind must run in process, daemon, simulator and replay alike"},
 	{"/internal/sim", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control"}, "the simulator is a shell in virtual time"},
+	{"/internal/sim/fault", nil, "faults are drawn by who knows nothing of cures: neither shapes the other"},
 	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "the manager is the shell of a process: it must not need a simulator or a transport"},
 	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet"}, "a transport uses a manager; policies reach it through breakers"},
 	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},
@@ -49,7 +50,7 @@ var grain = []struct {
 }
 
 // pure packages decide; they never act.
-var pure = []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim"}
+var pure = []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault"}
 
 // impure are imports that would let them.
 var impure = map[string]string{
