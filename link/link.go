@@ -74,7 +74,7 @@ const (
 	// A daemon's restart brings all its replicas back: full jitter up to these
 	// spreads them, and the greatest keeps a return under the demo's patience.
 	minWait = 100 * time.Millisecond
-	maxWait = 5 * time.Second
+	maxWait = 3 * time.Second
 	// A stream that stood so long starts over with short waits.
 	steady = 10 * time.Second
 	// How long a daemon may take to say welcome.

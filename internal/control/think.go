@@ -406,6 +406,9 @@ func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.
 			}
 			if t.calmly() {
 				t.hotUntil = m.now + hotAfterClose
+				if t == c.whole {
+					c.forget() // the way back is no evidence against what is closed now
+				}
 			}
 		}
 	}
