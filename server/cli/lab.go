@@ -18,11 +18,11 @@ import (
 func newLabCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
-		Short: "Try things out: faults on demand, replay of what was recorded",
+		Short: "Try things out: faults on demand, replay of what was recorded, measured defaults",
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand())
+	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand(), newLabEvaluateCommand())
 	return cmd
 }
 

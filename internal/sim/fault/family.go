@@ -39,7 +39,7 @@ var Families = []Family{
 	{"rate_limit", "a quota of 30–90 % of the load for 10–40 s; the rest is refused at once", rateLimit},
 	{"cold_start", "down for 1–4 s, then 10–40 % capacity and 1.5–4 times the latency, well after 5–30 s", coldStart},
 	{"deployment", "instances restart one by one, each down for 0.5–4 s", deployment},
-	{"low_traffic", "0.5–8 calls per second, 90–100 % errors for 15–45 s", lowTraffic},
+	{"low_traffic", "1–10 calls per second for 2–5 minutes, 90–100 % errors for 15–45 s of them", lowTraffic},
 	{"weak_recovery", "down for 5–20 s, then 20–70 % of the load's capacity, well after 10–30 s", weakRecovery},
 }
 
@@ -249,8 +249,8 @@ func deployment(d *dice) {
 }
 
 func lowTraffic(d *dice) {
-	d.e.Calm.Rate = d.log(.5, 8)
-	d.e.Duration = 120 * time.Second
+	d.e.Calm.Rate = d.log(1, 10)
+	d.e.Duration = d.span(120*time.Second, 300*time.Second)
 	d.hold(d.onset, d.seconds(15, 45), failing(d.in(.9, 1)))
 }
 

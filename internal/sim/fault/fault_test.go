@@ -42,19 +42,19 @@ func TestEpisodesStayWithinTheirRanges(t *testing.T) {
 					t.Errorf("%s, seed %d: %s %g: want %g to %g", f.Name, seed, what, v, lo, hi)
 				}
 			}
-			in("duration in s", e.Duration.Seconds(), 60, 120)
+			in("duration in s", e.Duration.Seconds(), 60, 300)
 			in("time-out in s", e.Timeout.Seconds(), .25, 3)
 			in("instances", float64(e.Instances), 2, 16)
 			in("spread", e.Spread, .1, 1)
 			in("retries", float64(e.Retries), 0, 3)
-			in("calls per second", e.Calm.Rate, .5, 500)
+			in("calls per second", e.Calm.Rate, 1, 500)
 			in("median latency in s", e.Calm.Latency.Seconds(), .003, .15)
 			in("share failed in calm", e.Calm.Fail, 0, .35)
 			for _, p := range e.phases {
 				for _, w := range []Weather{p.start, p.end} {
 					in("share failed", w.Fail, 0, 1)
 					in("share hung", w.Hang, 0, 1)
-					in("load", w.Rate, .5, 6000)
+					in("load", w.Rate, 1, 6000)
 					in("bad", e.Bad(w), 0, 1)
 					if (w.Capacity == 0) != (e.Calm.Capacity == 0) {
 						t.Errorf("%s, seed %d: a bound on capacity that comes or goes", f.Name, seed)
