@@ -21,6 +21,7 @@ type circuit struct {
 	seen      map[string]time.Duration
 	dirty     bool // something is to be said
 	sent      time.Duration
+	heard     time.Duration // when it was last reported
 	learnt    time.Duration
 	suspected time.Duration // since when failures are more than normal, 0 if not
 
@@ -56,21 +57,10 @@ type cell struct {
 	window          window
 }
 
-// Of evidence: switchgear's own defaults.
-const (
-	windowSteps   = 40
-	cellSpan      = 16 * time.Second
-	maxCells      = 256              // of one row; the rest is folded into the cell without labels
-	forgetPart    = time.Minute      // an instance that nobody has called for so long is not counted
-	maxInstances  = 4096             // of one circuit
-	oldEvidence   = 6 * time.Second  // feeds totals only
-	silentReplica = 10 * time.Second // its word on demand is stale
-)
-
 func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *uint64) *circuit {
 	return &circuit{
 		id: id, callee: ce, settings: policy.Default(), generations: generations,
-		whole: newTarget(now, generations), seen: make(map[string]time.Duration), sent: -renewal,
+		heard: now, whole: newTarget(now, generations), seen: make(map[string]time.Duration), sent: -renewal,
 	}
 }
 
@@ -164,7 +154,7 @@ func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitRe
 	}
 	r, known := c.row(rr.From)
 	r.observer = cmp.Or(rr.Observer, rr.From.Name)
-	r.at, r.state, r.mode, r.generation = now, cr.State, cr.Mode, cr.Generation
+	c.heard, r.at, r.state, r.mode, r.generation = now, now, cr.State, cr.Mode, cr.Generation
 	current := cr.Generation == c.gate(r).Generation
 	for i := range cr.Cells {
 		c.evidence(now, r, &cr.Cells[i], current)

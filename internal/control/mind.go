@@ -29,6 +29,8 @@ type Mind struct {
 	members     map[fleet.ReplicaID]*member
 	callees     map[policy.Service]*callee
 	order       []*callee // by name, so that the same inputs give the same outputs
+	count       int       // of circuits
+	swept       time.Duration
 	out         []Output
 }
 
@@ -45,18 +47,6 @@ type callee struct {
 	failing  bool          // evidence of failures has come since the last look
 	looked   time.Duration // when locate was last asked
 }
-
-// Of directives: switchgear's own defaults.
-const (
-	directiveTTL   = 60 * time.Second
-	renewal        = 20 * time.Second
-	lookInterval   = 100 * time.Millisecond
-	maxCircuits    = 100_000 // of one mind; reports of more are not followed
-	forgetCircuit  = time.Hour
-	maxCounter     = 1 << 62 // what a replica says it holds can't exhaust the counters
-	urgentInterval = 20 * time.Millisecond
-	calmInterval   = time.Second
-)
 
 // New makes a mind that knows nothing yet.
 func New(cfg Config) *Mind {
@@ -82,6 +72,7 @@ func (m *Mind) Step(in Input) []Output {
 		m.report(in.Report)
 	}
 	m.think()
+	m.sweep()
 	return m.out
 }
 
@@ -161,27 +152,52 @@ func (m *Mind) gone(id fleet.ReplicaID) {
 	}
 }
 
+// circuit gives the circuit of a name and makes it where there is none; nil
+// where there are too many.
 func (m *Mind) circuit(id policy.Circuit) *circuit {
 	ce := m.callees[id.Callee]
-	if ce == nil {
-		if len(m.callees) >= maxCircuits {
-			return nil
+	if ce != nil {
+		if at, found := ce.find(id); found {
+			return ce.circuits[at]
 		}
+	}
+	if m.count >= maxCircuits {
+		return nil
+	}
+	if ce == nil {
 		ce = &callee{id: id.Callee}
 		m.callees[id.Callee] = ce
 		at, _ := slices.BinarySearchFunc(m.order, ce, func(a, b *callee) int { return a.id.Compare(b.id) })
 		m.order = slices.Insert(m.order, at, ce)
 	}
-	at, found := slices.BinarySearchFunc(ce.circuits, id, func(c *circuit, id policy.Circuit) int { return c.id.Compare(id) })
-	if found {
-		return ce.circuits[at]
-	}
-	if len(ce.circuits) >= maxCircuits {
-		return nil
-	}
+	at, _ := ce.find(id)
 	c := newCircuit(m.now, id, ce, &m.generations)
 	ce.circuits = slices.Insert(ce.circuits, at, c)
+	m.count++
 	return c
+}
+
+func (ce *callee) find(id policy.Circuit) (at int, found bool) {
+	return slices.BinarySearchFunc(ce.circuits, id, func(c *circuit, id policy.Circuit) int { return c.id.Compare(id) })
+}
+
+// sweep forgets the circuits that nobody has reported for long.
+func (m *Mind) sweep() {
+	if m.now-m.swept < forgetCircuit/60 {
+		return
+	}
+	m.swept = m.now
+	for _, ce := range m.order {
+		kept := slices.DeleteFunc(ce.circuits, func(c *circuit) bool {
+			return len(c.rows) == 0 && m.now-c.heard > forgetCircuit
+		})
+		m.count -= len(ce.circuits) - len(kept)
+		ce.circuits = kept
+		if len(kept) == 0 {
+			delete(m.callees, ce.id)
+		}
+	}
+	m.order = slices.DeleteFunc(m.order, func(ce *callee) bool { return len(ce.circuits) == 0 })
 }
 
 func (m *Mind) report(r *ReplicaReport) {

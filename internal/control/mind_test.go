@@ -343,3 +343,32 @@ func FuzzReadTrace(f *testing.F) {
 		}
 	})
 }
+
+func TestCircuitsAreBoundedAndForgotten(t *testing.T) {
+	f := newFleet(1)
+	for i := range maxCircuits + 100 {
+		callee := policy.Service{Namespace: "t", Name: fmt.Sprintf("callee-%d", i%2000)}
+		cr := fleet.CircuitReport{Callee: callee, Route: fmt.Sprintf("r%d", i/2000)}
+		f.Mind.report(&ReplicaReport{From: replica(0), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}})
+	}
+	if n := len(f.Circuits()); n != maxCircuits {
+		t.Errorf("%d circuits: want %d", n, maxCircuits)
+	}
+	gone := replica(0)
+	f.step(Input{Gone: &gone})
+	f.at += forgetCircuit + time.Minute
+	f.step(Input{Tick: true})
+	if n := len(f.Circuits()); n != 0 {
+		t.Errorf("%d circuits an hour after the last replica left: want none", n)
+	}
+}
+
+func TestEveryDefaultHasAReason(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, d := range Defaults() {
+		if seen[d.Name] || d.Value == "" || len(d.Why) < 10 {
+			t.Errorf("default %+v: want one name, a value and a reason", d)
+		}
+		seen[d.Name] = true
+	}
+}

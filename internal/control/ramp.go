@@ -26,13 +26,6 @@ type ramp struct {
 	adopted   float64 // share that a former owner had let through, until demand is known
 }
 
-const (
-	rampTick       = 100 * time.Millisecond
-	forgetCapacity = 30 * time.Second
-	peakDecay      = 0.998 // a tick: 2 % a second
-	minLimit       = 5     // calls a second, so that a slow callee is probed at all
-)
-
 func (t *target) startRamp(now time.Duration, why string) {
 	d := t.flow.demand(now, true)
 	t.ramp = ramp{stepped: now}

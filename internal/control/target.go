@@ -48,18 +48,6 @@ type lease struct {
 	expires time.Duration
 }
 
-// Of leases: switchgear's own defaults.
-const (
-	// leaseTTL is how long a replica may wait for a call to probe with. Leases go
-	// to replicas with demand, so that a second is many calls.
-	leaseTTL = time.Second
-	// hotAfterClose is how long a closed target still hears every answer.
-	hotAfterClose = 30 * time.Second
-	// cleanClose is how long a ramp runs above demand without congestion before it
-	// is over.
-	cleanClose = time.Second
-)
-
 func newTarget(now time.Duration, generations *uint64) *target {
 	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now}
 }

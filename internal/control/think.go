@@ -77,13 +77,6 @@ func (w *pooled) rate() float64 {
 	return 100 * w.weightedK / w.weightedN
 }
 
-// Observers' weight: nobody counts for more than three tenths of what all others
-// say, nor for less than 50 calls (algorithms.md, section 2).
-const (
-	observerShare = 0.3
-	observerFloor = 50
-)
-
 func (c *circuit) pooled(now time.Duration, steps int) (w pooled) {
 	w.span = c.settings.Breaker.WindowDuration * time.Duration(steps) / windowSteps
 	sums := make([]tally, len(c.rows))
@@ -150,11 +143,6 @@ func (c *circuit) over(now time.Duration) (pooled, bool) {
 	}
 	return whole, false
 }
-
-// hearOthers is how long a suspicion waits for the answers of replicas that are
-// well: they report once a second until they are told that it is hot
-// (algorithms.md, section 1: without it one sick replica speaks for all).
-const hearOthers = 200 * time.Millisecond
 
 // suspicious reports whether there is reason to hear every answer at once, and
 // has that said. whole is the evidence of the whole window, or what is over.

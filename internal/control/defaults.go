@@ -1,0 +1,88 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/datapunk/switchgear/policy"
+)
+
+// Control's own constants: those that no policy sets. Defaults lists each with
+// its reason.
+const (
+	directiveTTL   = 60 * time.Second
+	renewal        = 20 * time.Second
+	urgentInterval = 20 * time.Millisecond
+	calmInterval   = time.Second
+	lookInterval   = 100 * time.Millisecond
+
+	hearOthers    = 200 * time.Millisecond
+	observerShare = 0.3
+	observerFloor = 50
+	oldEvidence   = 6 * time.Second
+	silentReplica = 10 * time.Second
+
+	leaseTTL       = time.Second
+	rampTick       = 100 * time.Millisecond
+	minLimit       = 5.0
+	peakDecay      = 0.998
+	forgetCapacity = 30 * time.Second
+	cleanClose     = time.Second
+	hotAfterClose  = 30 * time.Second
+
+	windowSteps   = 40
+	cellSpan      = 16 * time.Second
+	maxCircuits   = 20_000
+	maxCells      = 256
+	maxInstances  = 4096
+	forgetPart    = time.Minute
+	forgetCircuit = time.Hour
+	maxCounter    = 1 << 62
+)
+
+// Default is one of switchgear's own values, and why it is so.
+type Default struct{ Name, Value, Why string }
+
+// Defaults are the values that stand where no policy says otherwise, and those
+// that no policy sets.
+func Defaults() []Default {
+	p := policy.Default()
+	d := func(name string, value any, why string) Default { return Default{name, fmt.Sprint(value), why} }
+	return []Default{
+		d("quorum", p.Quorum, "one observer can be ill itself; two who agree are the fewest that can't be one mistake"),
+		d("maxEjectionPercent", p.MaxEjectionPercent, "half of the instances must carry what all did; never the last one"),
+		d("failureRateThreshold", p.Breaker.FailureRateThreshold, "in percent: an open circuit costs the good half"),
+		d("minimumNumberOfCalls", p.Breaker.MinimumNumberOfCalls, "20 of 20 can't be chance, 5 of 5 can"),
+		d("permittedNumberOfCallsInHalfOpenState", p.Breaker.PermittedNumberOfCallsInHalfOpenState, "in the whole fleet: one can be lucky, ten are a burst for what is weak"),
+		d("waitDurationInOpenState", p.Breaker.Wait.Base, "grows with the root of the outage's age: a probe costs little, a late recovery a lot"),
+
+		d("directive: time to live", directiveTTL, "a daemon may restart or elect within it; after it replicas decide alone"),
+		d("directive: renewal", renewal, "two may be lost before a directive ends"),
+		d("step: urgent", urgentInterval, "less than a report's way, so that control never adds a round"),
+		d("step: calm", calmInterval, "reports of calm replicas come as often"),
+		d("look for faults", lookInterval, "the step of evidence; more often sees nothing new"),
+
+		d("hear others", hearOthers, "replicas that are well report once a second until told: without the wait a sick one speaks for all"),
+		d("observer: share", observerShare, "of what all others say is what one can say, whatever its volume"),
+		d("observer: floor", observerFloor, "calls that anyone may say, so that few observers are heard at all"),
+		d("evidence: age", oldEvidence, "older buckets feed totals only: an outage is younger"),
+		d("replica: silence", silentReplica, "after it a replica gets no probes: it may have no calls"),
+
+		d("lease: time to live", leaseTTL, "leases go to replicas with demand: a second is many calls"),
+		d("ramp: step", rampTick, "the step of evidence"),
+		d("ramp: least limit", minLimit, "calls a second, or a slow callee would never show that it is well"),
+		d("ramp: decay of the peak", peakDecay, "a step: 2 % a second, so that capacity that is gone is forgotten"),
+		d("ramp: capacity is forgotten after", forgetCapacity, "without congestion it says nothing any more"),
+		d("ramp: clean before closing", cleanClose, "above demand without congestion"),
+		d("hot after closing", hotAfterClose, "a relapse comes soon; until then every answer is heard at once"),
+
+		d("window: steps", windowSteps, "spans of a fortieth: 0.25 s of 10 s"),
+		d("cells: span", cellSpan, "longest of the nested windows in which faults are located"),
+		d("limit: circuits", maxCircuits, "of one daemon, at some 10 KB each; reports of more are not followed"),
+		d("limit: cells", maxCells, "of one replica and circuit; more are folded into one without labels"),
+		d("limit: instances", maxInstances, "of one circuit"),
+		d("instance is forgotten after", forgetPart, "that nobody has called: it no longer counts for maxEjectionPercent"),
+		d("circuit is forgotten after", forgetCircuit, "that nobody has reported"),
+		d("limit: counters", uint64(maxCounter), "what a replica says that it holds can't exhaust them"),
+	}
+}
