@@ -27,12 +27,15 @@ type Event struct {
 // eventQueue bounds what a reader of events may be behind.
 const eventQueue = 1024
 
-// Events gives the changes from now on until ctx ends or the manager is closed,
-// in order for each breaker. A slow reader loses events, never delays a call.
+// Events gives the changes from this call on until ctx ends or the manager is
+// closed, in order for each breaker. A slow reader loses events, never delays a
+// call. Range over it once.
 func (m *Manager) Events(ctx context.Context) iter.Seq[Event] {
+	s := m.events.subscribe()
+	unread := context.AfterFunc(ctx, func() { m.events.unsubscribe(s) })
 	return func(yield func(Event) bool) {
-		s := m.events.subscribe()
 		defer m.events.unsubscribe(s)
+		defer unread()
 		for {
 			for _, e := range m.events.take(s) {
 				if !yield(e) {
