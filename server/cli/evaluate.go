@@ -80,7 +80,7 @@ plays the others. docs/evaluation.md says what is measured and how.`,
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "an array of rows, one for each policy and number of callers, with each family's mean")
 	f.IntSliceVar(&e.callers, "callers", evaluate.Callers, "numbers of callers")
-	f.IntVar(&e.seeds, "seeds", 3, "episodes of each family for each number of callers")
+	f.IntVar(&e.seeds, "seeds", 3, "episodes of each family for each number of callers, half as many from 1000 callers on")
 	f.StringVar(&e.policies, "policies", "", "only policies whose name begins so")
 	f.BoolVar(&e.development, "development", false, "play the seeds for tuning, not the report's")
 	return cmd
