@@ -349,7 +349,7 @@ func TestCircuitsAreBoundedAndForgotten(t *testing.T) {
 	for i := range maxCircuits + 100 {
 		callee := policy.Service{Namespace: "t", Name: fmt.Sprintf("callee-%d", i%2000)}
 		cr := fleet.CircuitReport{Callee: callee, Route: fmt.Sprintf("r%d", i/2000)}
-		f.Mind.report(&ReplicaReport{From: replica(0), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}})
+		f.report(&ReplicaReport{From: replica(0), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}})
 	}
 	if n := len(f.Circuits()); n != maxCircuits {
 		t.Errorf("%d circuits: want %d", n, maxCircuits)
