@@ -29,7 +29,7 @@ var grain = []struct {
 	{"/internal/sim", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control"}, "the simulator is a shell in virtual time"},
 	{"/internal/sim/fault", nil, "faults are drawn by who knows nothing of cures: neither shapes the other"},
 	{"/internal/sim/partial", nil, "parts of a callee are broken by who does not know how they are found"},
-	{"/internal/sim/evaluate", []string{"/breaker", "/policy", "/internal/fleet", "/internal/sim", "/internal/sim/fault"}, "a judge runs the contenders as they are and looks into none of them"},
+	{"/internal/sim/evaluate", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial"}, "a judge runs the contenders as they are and looks into none of them"},
 	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "the manager is the shell of a process: it must not need a simulator or a transport"},
 	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet"}, "a transport uses a manager; policies reach it through breakers"},
 	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},

@@ -90,10 +90,19 @@ var shapes = [...]shape{
 // subset scan over cells: each part is scored by how well one extra failure
 // probability there explains the window (algorithms.md, section 2).
 func locate(ce *callee, now time.Duration) []finding {
+	return nested(func(span int) []evidenceCell { return ce.cells(now, span) })
+}
+
+// nested looks at ever shorter spans and keeps what the best of them shows: a
+// fresh fault is not to be outweighed by the good calls before it.
+func nested(cells func(span int) []evidenceCell) []finding {
 	var best []finding
 	for _, span := range spans {
-		cells := ce.cells(now, span)
-		found := scanAll(cells)
+		in := cells(span)
+		if !slices.ContainsFunc(in, func(x evidenceCell) bool { return x.k > 0 }) {
+			break
+		}
+		found := scanAll(in)
 		for i := range found {
 			found[i].score -= nestingPenalty
 		}

@@ -22,7 +22,7 @@ func newLabEvaluateCommand() *cobra.Command {
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabThresholdsCommand())
+	cmd.AddCommand(newLabThresholdsCommand(), newLabLocateCommand())
 	return cmd
 }
 
