@@ -13,6 +13,7 @@ import (
 // set. All empty is the whole callee. Locate names targets; it never opens.
 type finding struct {
 	instance, route, caller, replica string
+	set                              *instanceSet // instead of one instance
 
 	score float64 // log odds against "nothing is wrong here", prior included
 	gap   float64 // to the next best part: over 7 is nearly certain, under 1.6 is "one of"
@@ -21,7 +22,8 @@ type finding struct {
 
 func (f *finding) matches(x *evidenceCell) bool {
 	return (f.instance == "" || f.instance == x.instance) && (f.route == "" || f.route == x.route) &&
-		(f.caller == "" || f.caller == x.caller) && (f.replica == "" || f.replica == x.replica)
+		(f.caller == "" || f.caller == x.caller) && (f.replica == "" || f.replica == x.replica) &&
+		(f.set == nil || f.set.has(x.instance))
 }
 
 func (f *finding) String() string {
@@ -30,6 +32,9 @@ func (f *finding) String() string {
 		if p.name != "" {
 			parts = append(parts, p.what+" "+p.name)
 		}
+	}
+	if f.set != nil {
+		parts = append(parts, f.set.String())
 	}
 	if len(parts) == 0 {
 		return "the whole callee"
@@ -230,12 +235,17 @@ func scan(cells []evidenceCell) (finding, bool) {
 		}
 	}
 	var found []*slot
-	for _, s := range order {
+	for _, s := range append(order, sets(order, &counts)...) {
 		if s.k < 2 || s.k < 0.08*s.n {
 			continue
 		}
 		if l := s.likelihood(); l > 0 {
-			s.score = l + math.Log(s.shape.prior) - math.Log(s.shape.many(&counts))
+			s.score = l + math.Log(s.shape.prior)
+			if s.set != nil {
+				s.score -= ways(counts.instances, len(s.set.names))
+			} else {
+				s.score -= math.Log(s.shape.many(&counts))
+			}
 			found = append(found, s)
 		}
 	}

@@ -12,6 +12,7 @@ type Cell struct {
 // set. None set is the whole callee.
 type Finding struct {
 	Replica, Caller, Instance, Route string
+	Instances                        []string // a set of them, instead of one
 
 	Score float64 // log odds against "nothing is wrong here", in nats
 	Gap   float64 // to the next best part, in nats
@@ -24,8 +25,13 @@ func Locate(cells []Cell) []Finding {
 	found := nested(func(span int) []evidenceCell { return merge(cells, span) })
 	named := make([]Finding, 0, len(found))
 	for _, f := range found {
+		var set []string
+		if f.set != nil {
+			set = f.set.names
+		}
 		named = append(named, Finding{
-			Replica: f.replica, Caller: f.caller, Instance: f.instance, Route: f.route,
+			Instances: set,
+			Replica:   f.replica, Caller: f.caller, Instance: f.instance, Route: f.route,
 			Score: f.score, Gap: f.gap, Why: f.why,
 		})
 	}

@@ -218,10 +218,7 @@ func (c *circuit) kinds(t *target, now time.Duration) string {
 // so too, and reports whether the failures are theirs.
 func (m *Mind) openParts(c *circuit, named []finding) bool {
 	explained := false
-	for _, f := range named {
-		if f.instance == "" || f.replica != "" {
-			continue
-		}
+	for _, f := range instancesOf(named) {
 		p := c.part(m.now, f.instance)
 		if !p.calmly() {
 			explained = true
@@ -248,6 +245,26 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 		explained = true
 	}
 	return explained
+}
+
+// instancesOf lists the findings that are about instances for everybody, one for
+// each instance.
+func instancesOf(named []finding) []finding {
+	var each []finding
+	for _, f := range named {
+		switch {
+		case f.replica != "":
+		case f.instance != "":
+			each = append(each, f)
+		case f.set != nil:
+			for _, name := range f.set.names {
+				one := f
+				one.instance, one.set = name, nil
+				each = append(each, one)
+			}
+		}
+	}
+	return each
 }
 
 // seenInstance is what everybody saw of an instance.

@@ -107,7 +107,7 @@ func judge(c *partial.Case) look {
 	}
 	var named []partial.Part
 	for _, f := range control.Locate(cells) {
-		named = append(named, partial.Part{Replica: f.Replica, Caller: f.Caller, Instance: f.Instance, Route: f.Route})
+		named = append(named, partial.Part{Replica: f.Replica, Caller: f.Caller, Instance: f.Instance, Route: f.Route, Instances: f.Instances})
 	}
 	if c.Kind == "liar" {
 		return look{exact: !slices.ContainsFunc(named, func(p partial.Part) bool { return p.Replica == "" })}
