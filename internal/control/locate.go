@@ -197,8 +197,8 @@ func (s *slot) likelihood() float64 {
 }
 
 func scan(cells []evidenceCell) (finding, bool) {
-	counts := countLabels(cells)
-	slots := make(map[finding]*slot)
+	counts, ids := countLabels(cells)
+	slots := make(map[uint64]*slot)
 	var order []*slot
 	for i := range cells {
 		x := &cells[i]
@@ -210,10 +210,11 @@ func scan(cells []evidenceCell) (finding, bool) {
 			if !ok {
 				continue
 			}
-			s := slots[at]
+			key := shapes[j].key(j, ids[i])
+			s := slots[key]
 			if s == nil {
 				s = &slot{finding: at, shape: &shapes[j], by: make(map[string]float64)}
-				slots[at] = s
+				slots[key] = s
 				order = append(order, s)
 			}
 			s.k += x.k * x.weight
@@ -226,11 +227,9 @@ func scan(cells []evidenceCell) (finding, bool) {
 	for i := range cells {
 		x := &cells[i]
 		for j := range shapes {
-			if at, ok := shapes[j].of(x, &counts); ok {
-				if s := slots[at]; s != nil {
-					s.n += x.n
-					s.s += (x.n - x.k) * x.weight
-				}
+			if s := slots[shapes[j].key(j, ids[i])]; s != nil {
+				s.n += x.n
+				s.s += (x.n - x.k) * x.weight
 			}
 		}
 	}
@@ -271,12 +270,38 @@ func scan(cells []evidenceCell) (finding, bool) {
 // labelCounts is how many of each label there are.
 type labelCounts struct{ instances, routes, callers, replicas int }
 
-func countLabels(cells []evidenceCell) labelCounts {
-	i, q, c, r := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for x := range cells {
-		i[cells[x].instance], q[cells[x].route], c[cells[x].caller], r[cells[x].replica] = true, true, true, true
+// countLabels numbers the labels, each kind from 0: instance, route, caller and
+// replica of every cell.
+func countLabels(cells []evidenceCell) (labelCounts, [][4]uint32) {
+	var known [4]map[string]uint32
+	for j := range known {
+		known[j] = make(map[string]uint32)
 	}
-	return labelCounts{len(i), len(q), len(c), len(r)}
+	ids := make([][4]uint32, len(cells))
+	for i := range cells {
+		x := &cells[i]
+		for j, label := range [...]string{x.instance, x.route, x.caller, x.replica} {
+			id, ok := known[j][label]
+			if !ok {
+				id = uint32(len(known[j]))
+				known[j][label] = id
+			}
+			ids[i][j] = id
+		}
+	}
+	return labelCounts{len(known[0]), len(known[1]), len(known[2]), len(known[3])}, ids
+}
+
+// key of the part of this shape, the j-th, that a cell with these labels is in:
+// no shape sets more than two, 28 bits each.
+func (s *shape) key(j int, ids [4]uint32) uint64 {
+	key := uint64(j)
+	for l, use := range [...]bool{s.instance, s.route, s.caller, s.replica} {
+		if use {
+			key = key<<28 | uint64(ids[l])
+		}
+	}
+	return key
 }
 
 // of gives the part of this shape that a cell is in. A label that is not known,
