@@ -244,6 +244,33 @@ func TestAPolicyChoosesAStrategyByName(t *testing.T) {
 	}
 }
 
+func TestClassifyDecidesWhatCounts(t *testing.T) {
+	business, neutral := errors.New("no such account"), errors.New("asked wrongly")
+	m, err := switchgear.New(switchgear.Config{Service: "checkout", Classify: func(r switchgear.Result) switchgear.Outcome {
+		switch {
+		case errors.Is(r.Err, business):
+			return switchgear.Outcome{}
+		case errors.Is(r.Err, neutral):
+			return switchgear.Outcome{Verdict: switchgear.Ignored, Kind: switchgear.BadRequest}
+		}
+		return r.Default
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	b := m.Breaker(switchgear.Key{Callee: "ledger"})
+	for _, err := range []error{business, neutral, errBoom, context.DeadlineExceeded} {
+		if _, got := switchgear.Do(t.Context(), b, func(context.Context) (int, error) { return 0, err }); !errors.Is(got, err) {
+			t.Fatalf("got %v: want %v", got, err)
+		}
+	}
+	n := b.Circuit().Breaker.Counts()
+	if n.Succeeded != 1 || n.Ignored != 1 || n.Failed != 2 || n.Kinds[switchgear.Application] != 1 || n.Kinds[switchgear.Timeout] != 1 {
+		t.Errorf("counts %+v: want one success, one ignored, one application's and one time-out", n)
+	}
+}
+
 func TestKeyOfHost(t *testing.T) {
 	for host, want := range map[string]switchgear.Key{
 		"payments":                         {Callee: "payments"},
