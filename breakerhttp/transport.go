@@ -101,11 +101,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *transport) key(req *http.Request) switchgear.Key {
-	k := switchgear.KeyOfHost(req.URL.Host)
 	if t.callee != "" {
-		k = switchgear.Key{Callee: t.callee}
+		return switchgear.Key{Callee: t.callee}
 	}
-	return k
+	return switchgear.KeyOfHost(req.URL.Host)
 }
 
 // call is one request under way.

@@ -82,8 +82,12 @@ func (c *circuit) calmly() bool {
 	return true
 }
 
+func (c *circuit) findRow(id fleet.ReplicaID) (at int, found bool) {
+	return slices.BinarySearchFunc(c.rows, id, func(r *row, id fleet.ReplicaID) int { return compareReplicas(r.id, id) })
+}
+
 func (c *circuit) row(id fleet.ReplicaID) (*row, bool) {
-	at, found := slices.BinarySearchFunc(c.rows, id, func(r *row, id fleet.ReplicaID) int { return compareReplicas(r.id, id) })
+	at, found := c.findRow(id)
 	if found {
 		return c.rows[at], true
 	}
@@ -118,9 +122,13 @@ func (c *circuit) targets() []*target {
 	return ts
 }
 
+func (c *circuit) findPart(instance string) (at int, found bool) {
+	return slices.BinarySearchFunc(c.parts, instance, func(p *part, i string) int { return cmp.Compare(p.instance, i) })
+}
+
 // part gives the target of an instance, and makes it where there is none.
 func (c *circuit) part(now time.Duration, instance string) *part {
-	at, found := slices.BinarySearchFunc(c.parts, instance, func(p *part, i string) int { return cmp.Compare(p.instance, i) })
+	at, found := c.findPart(instance)
 	if found {
 		return c.parts[at]
 	}
@@ -130,9 +138,9 @@ func (c *circuit) part(now time.Duration, instance string) *part {
 	return p
 }
 
+// partOf gives the target of an instance, nil where there is none.
 func (c *circuit) partOf(instance string) *part {
-	at, found := slices.BinarySearchFunc(c.parts, instance, func(p *part, i string) int { return cmp.Compare(p.instance, i) })
-	if found {
+	if at, found := c.findPart(instance); found {
 		return c.parts[at]
 	}
 	return nil
@@ -210,15 +218,13 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 				}
 			}
 		}
-	}
-	// What a part is offered can't be seen: its even share of the circuit's calls.
-	if n := len(c.seen); n > 0 {
-		for i := range x.Buckets {
-			b := &x.Buckets[i]
-			for _, p := range c.parts {
-				if f := p.flow.at(now - b.Age); f != nil && b.Age <= oldEvidence && b.Age >= 0 {
-					f.offered += float64(b.Offered) / float64(n)
-				}
+		if len(c.seen) == 0 {
+			continue
+		}
+		// What a part is offered can't be seen: its even share of the circuit's calls.
+		for _, p := range c.parts {
+			if f := p.flow.at(at); f != nil {
+				f.offered += float64(b.Offered) / float64(len(c.seen))
 			}
 		}
 	}
@@ -290,8 +296,7 @@ func (c *circuit) openedAlone() (observers int, why string) {
 	return distinct(names), why
 }
 
-// askers are the replicas with calls to probe with, most recent demand first to
-// last in a fixed order.
+// askers are the replicas with calls to probe with, in a fixed order.
 func (c *circuit) askers(now time.Duration) []*row {
 	var rows []*row
 	for _, r := range c.rows {

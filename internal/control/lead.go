@@ -87,7 +87,7 @@ func (m *Mind) lease(c *circuit, t *target, instance string, n int, rows []*row)
 		m.tokens++
 		token := m.cfg.Incarnation<<32 ^ m.tokens
 		t.trial.leases = append(t.trial.leases, lease{
-			token: token, to: rows[at].id, given: m.now,
+			token: token, to: rows[at].id,
 			expires: m.now + leaseTTL + c.settings.Breaker.MaxWaitDurationInHalfOpenState,
 		})
 		given[at] = append(given[at], fleet.Lease{Token: token, Instance: instance, TTL: leaseTTL})

@@ -130,7 +130,7 @@ func (ce *callee) cells(now time.Duration, seconds int) []evidenceCell {
 				}
 				cells = append(cells, evidenceCell{
 					replica: r.observer, caller: c.id.Caller.String(), instance: x.instance, route: x.route,
-					n: float64(t.n), k: float64(t.k), weight: 1, p: 2 * healthyFloor,
+					n: float64(t.n), k: float64(t.k), p: 2 * healthyFloor,
 				})
 			}
 		}
@@ -147,14 +147,8 @@ func weigh(cells []evidenceCell) {
 		by[cells[i].replica] += cells[i].n
 		total += cells[i].n
 	}
-	if len(by) < 3 {
-		return
-	}
 	for i := range cells {
-		n := by[cells[i].replica]
-		if limit := max(observerFloor, observerShare*(total-n)); n > limit {
-			cells[i].weight = limit / n
-		}
+		cells[i].weight = observerWeight(by[cells[i].replica], total, len(by))
 	}
 }
 

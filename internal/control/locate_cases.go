@@ -54,7 +54,7 @@ func merge(cells []Cell, span int) []evidenceCell {
 			j = len(sums)
 			at[k] = j
 			sums = append(sums, evidenceCell{
-				replica: k.replica, caller: k.caller, instance: k.instance, route: k.route, weight: 1, p: 2 * healthyFloor,
+				replica: k.replica, caller: k.caller, instance: k.instance, route: k.route, p: 2 * healthyFloor,
 			})
 		}
 		sums[j].n += float64(x.Calls)

@@ -46,14 +46,20 @@ func (c *circuit) pooled(now time.Duration, steps int) (w pooled) {
 	w.present, w.observers = distinct(present), distinct(failing)
 	for _, t := range sums {
 		n := float64(t.n)
-		weight := 1.0
-		if limit := max(observerFloor, observerShare*(float64(w.calls)-n)); w.present >= 3 && n > limit {
-			weight = limit / n
-		}
+		weight := observerWeight(n, float64(w.calls), w.present)
 		w.weightedN += weight * n
 		w.weightedK += weight * float64(t.k)
 	}
 	return w
+}
+
+// observerWeight caps what one observer can say with n of all calls, where there
+// are enough others to compare it with.
+func observerWeight(n, all float64, observers int) float64 {
+	if limit := max(observerFloor, observerShare*(all-n)); observers >= 3 && n > limit {
+		return limit / n
+	}
+	return 1
 }
 
 func distinct(names []string) int {

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/datapunk/switchgear/internal/fleet"
@@ -33,7 +32,7 @@ func (c *circuit) live(m *Mind) bool {
 // tell says a circuit's word to one replica, with leases if it gets any.
 func (m *Mind) tell(c *circuit, to fleet.ReplicaID, leases []fleet.Lease) {
 	var r *row
-	if at, found := slices.BinarySearchFunc(c.rows, to, func(r *row, id fleet.ReplicaID) int { return compareReplicas(r.id, id) }); found {
+	if at, found := c.findRow(to); found {
 		r = c.rows[at]
 	}
 	m.out = append(m.out, Output{To: to, Directive: m.directive(c, r, leases)})
@@ -55,6 +54,5 @@ func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directi
 			d.Parts = append(d.Parts, fleet.Part{Instance: p.instance, Gate: p.gate})
 		}
 	}
-	slices.SortFunc(d.Parts, func(a, b fleet.Part) int { return cmp.Compare(a.Instance, b.Instance) })
 	return d
 }

@@ -44,7 +44,6 @@ type trial struct {
 type lease struct {
 	token   uint64
 	to      fleet.ReplicaID
-	given   time.Duration
 	expires time.Duration
 }
 
