@@ -26,6 +26,7 @@ type Counts struct {
 	// Late outcomes were permitted before the last transition; ignored and
 	// inherited ones are never late.
 	LateSucceeded, LateFailed uint64
+	LateLatency               time.Duration // sum over LateSucceeded
 	// Retried are the second and later attempts among Succeeded and Failed.
 	RetriedSucceeded, RetriedFailed uint64
 
@@ -104,6 +105,7 @@ func (c *Counts) late(o *Outcome) {
 	switch o.Verdict {
 	case Success:
 		c.LateSucceeded++
+		c.LateLatency += o.Latency
 	case Ignored:
 		c.Ignored++
 		c.Kinds[o.Kind]++

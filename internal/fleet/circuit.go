@@ -21,6 +21,7 @@ type Circuit struct {
 
 	replica  *Replica
 	settings atomic.Pointer[policy.Settings]
+	deadline atomic.Int64 // median of the calls' time left, 0 if not known
 
 	mu        sync.Mutex // guards the maps; never held while anything is called
 	instances map[string]*Instance
@@ -66,6 +67,33 @@ const maxLabels = 512
 
 // Settings that the circuit runs on now.
 func (c *Circuit) Settings() *policy.Settings { return c.settings.Load() }
+
+// Deadline tells how much time a call has that is about to be made, of which the
+// circuit keeps the median: each value moves it by a twentieth at most, so that a
+// stray one means little (stochastic approximation of a quantile). Callers with
+// one time-out cost one load.
+func (c *Circuit) Deadline(left time.Duration) {
+	if left <= 0 {
+		return
+	}
+	switch old := c.deadline.Load(); {
+	case old == 0:
+		c.deadline.CompareAndSwap(0, int64(left))
+	case int64(left) > old+old/20:
+		c.deadline.CompareAndSwap(old, old+old/20)
+	case int64(left) < old-old/20:
+		c.deadline.CompareAndSwap(old, old-old/20)
+	}
+}
+
+// CallTimeout is the callers' time-out: the settings', else the median of what
+// calls had; 0 where neither is known.
+func (c *Circuit) CallTimeout() time.Duration {
+	if t := c.Settings().CallTimeout; t > 0 {
+		return t
+	}
+	return time.Duration(c.deadline.Load())
+}
 
 // Update puts new settings in force, in place.
 func (c *Circuit) Update(s *policy.Settings) {

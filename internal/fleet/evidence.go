@@ -61,6 +61,7 @@ func (c *Circuit) report(now time.Duration) CircuitReport {
 	r := CircuitReport{
 		Callee: c.ID.Callee, Route: c.ID.Route,
 		State: v.State, Mode: v.Mode, Since: now - v.Since, Generation: c.held.Generation,
+		CallTimeout: c.CallTimeout(),
 	}
 	if v.Local {
 		r.Why = v.Why
@@ -116,12 +117,15 @@ func since(now, then breaker.Counts) Counts {
 		Inherited: uint32(now.Inherited - then.Inherited),
 		Shadow:    uint32(now.Shadow - then.Shadow),
 		Slow:      uint32(now.Slow - then.Slow),
-		Late:      uint32(now.LateSucceeded + now.LateFailed - then.LateSucceeded - then.LateFailed),
+
+		LateSucceeded: uint32(now.LateSucceeded - then.LateSucceeded),
+		LateFailed:    uint32(now.LateFailed - then.LateFailed),
 
 		RetriedSucceeded: uint32(now.RetriedSucceeded - then.RetriedSucceeded),
 		RetriedFailed:    uint32(now.RetriedFailed - then.RetriedFailed),
 
-		Latency: now.Latency - then.Latency,
+		Latency:     now.Latency - then.Latency,
+		LateLatency: now.LateLatency - then.LateLatency,
 	}
 	for i := range now.Rejected {
 		d.Rejected += uint32(now.Rejected[i] - then.Rejected[i])
@@ -137,12 +141,13 @@ func since(now, then breaker.Counts) Counts {
 // the rejected, so that permitting a call costs no counter; calls that hang are
 // offered when they end.
 func (c *Counts) answered() uint32 {
-	return c.Succeeded + c.Failed + c.Ignored + c.Inherited + c.Late + c.Shadow
+	return c.Succeeded + c.Failed + c.Ignored + c.Inherited + c.LateSucceeded + c.LateFailed + c.Shadow
 }
 
 func (c *Counts) add(o Counts) {
 	c.each(&o, func(a *uint32, b uint32) { *a += b })
 	c.Latency += o.Latency
+	c.LateLatency += o.LateLatency
 }
 
 // without takes away what labelled cells report and returns what it could not:
@@ -165,7 +170,8 @@ func (c *Counts) each(o *Counts, f func(*uint32, uint32)) {
 	f(&c.Rejected, o.Rejected)
 	f(&c.Shadow, o.Shadow)
 	f(&c.Slow, o.Slow)
-	f(&c.Late, o.Late)
+	f(&c.LateSucceeded, o.LateSucceeded)
+	f(&c.LateFailed, o.LateFailed)
 	f(&c.RetriedSucceeded, o.RetriedSucceeded)
 	f(&c.RetriedFailed, o.RetriedFailed)
 	for k := range c.Kinds {

@@ -54,6 +54,9 @@ type CircuitReport struct {
 	Generation uint64        // of the directive obeyed, 0 if none
 	Since      time.Duration // age of the state
 	Why        string        // of a local opening
+	// CallTimeout is the median time that calls have until their deadline, 0 where
+	// it is not known.
+	CallTimeout time.Duration
 	Cells      []Cell
 }
 
@@ -85,12 +88,14 @@ type Counts struct {
 	Rejected  uint32
 	Shadow    uint32 // let through by the mode against the state
 	Slow      uint32
-	Late      uint32
+	// Late are the outcomes of earlier generations.
+	LateSucceeded, LateFailed uint32
 	// Retried are the outcomes of second and later attempts among Succeeded and
 	// Failed; a fault is located by first attempts only.
 	RetriedSucceeded, RetriedFailed uint32
 	Kinds                           [breaker.Kinds]uint32
 	Latency                         time.Duration // sum over Succeeded
+	LateLatency                     time.Duration // sum over LateSucceeded
 }
 
 // Directive is control's word for one circuit to one replica of its caller.

@@ -102,7 +102,7 @@ func fromAnswer(a *linkv1.Answer) (fleet.Answer, error) {
 func toCircuitReport(c *fleet.CircuitReport) *linkv1.CircuitReport {
 	p := &linkv1.CircuitReport{
 		Callee: toService(c.Callee), Route: c.Route, State: toState(c.State), Mode: toMode(c.Mode),
-		Generation: c.Generation, Since: toDuration(c.Since), Why: c.Why,
+		Generation: c.Generation, Since: toDuration(c.Since), Why: c.Why, CallTimeout: toDuration(c.CallTimeout),
 	}
 	if c.Settings != nil {
 		p.Settings = toSettings(c.Settings)
@@ -131,6 +131,9 @@ func fromCircuitReport(p *linkv1.CircuitReport) (c fleet.CircuitReport, err erro
 		}
 	}
 	if c.Since, err = duration("since", p.GetSince(), maxDuration); err != nil {
+		return c, err
+	}
+	if c.CallTimeout, err = duration("call time-out", p.GetCallTimeout(), maxDuration); err != nil {
 		return c, err
 	}
 	// A state that this program does not know is counted as closed: it must not
@@ -171,9 +174,10 @@ func toBucket(b *fleet.Bucket) *linkv1.Bucket {
 	p := &linkv1.Bucket{
 		AgeSteps: uint32(b.Age / fleet.BucketWidth),
 		Offered:  b.Offered, Succeeded: b.Succeeded, Failed: b.Failed, Ignored: b.Ignored, Inherited: b.Inherited,
-		Rejected: b.Rejected, Shadow: b.Shadow, Slow: b.Slow, Late: b.Late,
+		Rejected: b.Rejected, Shadow: b.Shadow, Slow: b.Slow, LateSucceeded: b.LateSucceeded, LateFailed: b.LateFailed,
 		RetriedSucceeded: b.RetriedSucceeded, RetriedFailed: b.RetriedFailed,
-		LatencyMicros: uint64(max(b.Latency, 0) / time.Microsecond),
+		LatencyMicros:     uint64(max(b.Latency, 0) / time.Microsecond),
+		LateLatencyMicros: uint64(max(b.LateLatency, 0) / time.Microsecond),
 	}
 	n := len(b.Kinds)
 	for n > 0 && b.Kinds[n-1] == 0 {
@@ -188,9 +192,10 @@ func fromBucket(p *linkv1.Bucket) fleet.Bucket {
 		Age: min(time.Duration(p.GetAgeSteps())*fleet.BucketWidth, maxAge),
 		Counts: fleet.Counts{
 			Offered: p.GetOffered(), Succeeded: p.GetSucceeded(), Failed: p.GetFailed(), Ignored: p.GetIgnored(),
-			Inherited: p.GetInherited(), Rejected: p.GetRejected(), Shadow: p.GetShadow(), Slow: p.GetSlow(), Late: p.GetLate(),
+			Inherited: p.GetInherited(), Rejected: p.GetRejected(), Shadow: p.GetShadow(), Slow: p.GetSlow(), LateSucceeded: p.GetLateSucceeded(), LateFailed: p.GetLateFailed(),
 			RetriedSucceeded: p.GetRetriedSucceeded(), RetriedFailed: p.GetRetriedFailed(),
-			Latency: time.Duration(min(p.GetLatencyMicros(), uint64(maxDuration/time.Microsecond))) * time.Microsecond,
+			Latency:     micros(p.GetLatencyMicros()),
+			LateLatency: micros(p.GetLateLatencyMicros()),
 		},
 	}
 	for i, n := range p.GetKinds() {
@@ -207,4 +212,9 @@ func addSaturating(a, b uint32) uint32 {
 		return s
 	}
 	return ^uint32(0)
+}
+
+// micros reads a sum of latencies; one that can't be is cut.
+func micros(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(maxDuration/time.Microsecond))) * time.Microsecond
 }

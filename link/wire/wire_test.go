@@ -38,7 +38,7 @@ func sampleReport() fleet.Report {
 	settings.Breaker.Ramp = breaker.Ramp{StepPercents: []float64{10, 50}, StepDuration: time.Second}
 	settings.Revision = "r1"
 	counts := fleet.Counts{
-		Offered: 30, Succeeded: 10, Failed: 8, Ignored: 1, Inherited: 2, Rejected: 3, Shadow: 4, Slow: 5, Late: 6,
+		Offered: 30, Succeeded: 10, Failed: 8, Ignored: 1, Inherited: 2, Rejected: 3, Shadow: 4, Slow: 5, LateSucceeded: 6, LateFailed: 7, LateLatency: 765432 * time.Microsecond,
 		RetriedSucceeded: 1, RetriedFailed: 2, Latency: 1234567 * time.Microsecond,
 	}
 	counts.Kinds[breaker.Timeout], counts.Kinds[breaker.CallerDeadline] = 8, 1

@@ -895,8 +895,10 @@ type CircuitReport struct {
 	// Age of the state.
 	Since *durationpb.Duration `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
 	// Of a local opening.
-	Why           string  `protobuf:"bytes,8,opt,name=why,proto3" json:"why,omitempty"`
-	Cells         []*Cell `protobuf:"bytes,9,rep,name=cells,proto3" json:"cells,omitempty"`
+	Why   string  `protobuf:"bytes,8,opt,name=why,proto3" json:"why,omitempty"`
+	Cells []*Cell `protobuf:"bytes,9,rep,name=cells,proto3" json:"cells,omitempty"`
+	// The median time that calls have until their deadline; 0 is not known.
+	CallTimeout   *durationpb.Duration `protobuf:"bytes,10,opt,name=call_timeout,json=callTimeout,proto3" json:"call_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -994,6 +996,13 @@ func (x *CircuitReport) GetCells() []*Cell {
 	return nil
 }
 
+func (x *CircuitReport) GetCallTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.CallTimeout
+	}
+	return nil
+}
+
 // Cell is the evidence of one part of a circuit.
 type Cell struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1067,24 +1076,28 @@ func (x *Cell) GetBuckets() []*Bucket {
 type Bucket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of the bucket's end at sending, in steps of 100 ms.
-	AgeSteps         uint32 `protobuf:"varint,1,opt,name=age_steps,json=ageSteps,proto3" json:"age_steps,omitempty"`
-	Offered          uint32 `protobuf:"varint,2,opt,name=offered,proto3" json:"offered,omitempty"`
-	Succeeded        uint32 `protobuf:"varint,3,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
-	Failed           uint32 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
-	Ignored          uint32 `protobuf:"varint,5,opt,name=ignored,proto3" json:"ignored,omitempty"`
-	Inherited        uint32 `protobuf:"varint,6,opt,name=inherited,proto3" json:"inherited,omitempty"`
-	Rejected         uint32 `protobuf:"varint,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
-	Shadow           uint32 `protobuf:"varint,8,opt,name=shadow,proto3" json:"shadow,omitempty"`
-	Slow             uint32 `protobuf:"varint,9,opt,name=slow,proto3" json:"slow,omitempty"`
-	Late             uint32 `protobuf:"varint,10,opt,name=late,proto3" json:"late,omitempty"`
+	AgeSteps  uint32 `protobuf:"varint,1,opt,name=age_steps,json=ageSteps,proto3" json:"age_steps,omitempty"`
+	Offered   uint32 `protobuf:"varint,2,opt,name=offered,proto3" json:"offered,omitempty"`
+	Succeeded uint32 `protobuf:"varint,3,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	Failed    uint32 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	Ignored   uint32 `protobuf:"varint,5,opt,name=ignored,proto3" json:"ignored,omitempty"`
+	Inherited uint32 `protobuf:"varint,6,opt,name=inherited,proto3" json:"inherited,omitempty"`
+	Rejected  uint32 `protobuf:"varint,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Shadow    uint32 `protobuf:"varint,8,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	Slow      uint32 `protobuf:"varint,9,opt,name=slow,proto3" json:"slow,omitempty"`
+	// Of earlier generations.
+	LateSucceeded    uint32 `protobuf:"varint,10,opt,name=late_succeeded,json=lateSucceeded,proto3" json:"late_succeeded,omitempty"`
 	RetriedSucceeded uint32 `protobuf:"varint,11,opt,name=retried_succeeded,json=retriedSucceeded,proto3" json:"retried_succeeded,omitempty"`
 	RetriedFailed    uint32 `protobuf:"varint,12,opt,name=retried_failed,json=retriedFailed,proto3" json:"retried_failed,omitempty"`
 	// Sum over succeeded.
 	LatencyMicros uint64 `protobuf:"varint,13,opt,name=latency_micros,json=latencyMicros,proto3" json:"latency_micros,omitempty"`
 	// By the number of the kind, without the zeros at the end.
-	Kinds         []uint32 `protobuf:"varint,14,rep,packed,name=kinds,proto3" json:"kinds,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Kinds      []uint32 `protobuf:"varint,14,rep,packed,name=kinds,proto3" json:"kinds,omitempty"`
+	LateFailed uint32   `protobuf:"varint,15,opt,name=late_failed,json=lateFailed,proto3" json:"late_failed,omitempty"`
+	// Sum over late_succeeded.
+	LateLatencyMicros uint64 `protobuf:"varint,16,opt,name=late_latency_micros,json=lateLatencyMicros,proto3" json:"late_latency_micros,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Bucket) Reset() {
@@ -1180,9 +1193,9 @@ func (x *Bucket) GetSlow() uint32 {
 	return 0
 }
 
-func (x *Bucket) GetLate() uint32 {
+func (x *Bucket) GetLateSucceeded() uint32 {
 	if x != nil {
-		return x.Late
+		return x.LateSucceeded
 	}
 	return 0
 }
@@ -1213,6 +1226,20 @@ func (x *Bucket) GetKinds() []uint32 {
 		return x.Kinds
 	}
 	return nil
+}
+
+func (x *Bucket) GetLateFailed() uint32 {
+	if x != nil {
+		return x.LateFailed
+	}
+	return 0
+}
+
+func (x *Bucket) GetLateLatencyMicros() uint64 {
+	if x != nil {
+		return x.LateLatencyMicros
+	}
+	return 0
 }
 
 type Directives struct {
@@ -2122,7 +2149,7 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\bcircuits\x18\x02 \x03(\v2!.switchgear.link.v1.CircuitReportR\bcircuits\x124\n" +
 	"\aanswers\x18\x03 \x03(\v2\x1a.switchgear.link.v1.AnswerR\aanswers\x12\x18\n" +
 	"\adropped\x18\x04 \x01(\x04R\adropped\x12\x14\n" +
-	"\x05final\x18\x05 \x01(\bR\x05final\"\x86\x03\n" +
+	"\x05final\x18\x05 \x01(\bR\x05final\"\xc4\x03\n" +
 	"\rCircuitReport\x123\n" +
 	"\x06callee\x18\x01 \x01(\v2\x1b.switchgear.link.v1.ServiceR\x06callee\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x128\n" +
@@ -2134,14 +2161,16 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"generation\x12/\n" +
 	"\x05since\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05since\x12\x10\n" +
 	"\x03why\x18\b \x01(\tR\x03why\x12.\n" +
-	"\x05cells\x18\t \x03(\v2\x18.switchgear.link.v1.CellR\x05cells\"\x8e\x01\n" +
+	"\x05cells\x18\t \x03(\v2\x18.switchgear.link.v1.CellR\x05cells\x12<\n" +
+	"\fcall_timeout\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\vcallTimeout\"\x8e\x01\n" +
 	"\x04Cell\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
 	"generation\x124\n" +
-	"\abuckets\x18\x04 \x03(\v2\x1a.switchgear.link.v1.BucketR\abuckets\"\x9a\x03\n" +
+	"\abuckets\x18\x04 \x03(\v2\x1a.switchgear.link.v1.BucketR\abuckets\"\xfe\x03\n" +
 	"\x06Bucket\x12\x1b\n" +
 	"\tage_steps\x18\x01 \x01(\rR\bageSteps\x12\x18\n" +
 	"\aoffered\x18\x02 \x01(\rR\aoffered\x12\x1c\n" +
@@ -2151,13 +2180,16 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\tinherited\x18\x06 \x01(\rR\tinherited\x12\x1a\n" +
 	"\brejected\x18\a \x01(\rR\brejected\x12\x16\n" +
 	"\x06shadow\x18\b \x01(\rR\x06shadow\x12\x12\n" +
-	"\x04slow\x18\t \x01(\rR\x04slow\x12\x12\n" +
-	"\x04late\x18\n" +
-	" \x01(\rR\x04late\x12+\n" +
+	"\x04slow\x18\t \x01(\rR\x04slow\x12%\n" +
+	"\x0elate_succeeded\x18\n" +
+	" \x01(\rR\rlateSucceeded\x12+\n" +
 	"\x11retried_succeeded\x18\v \x01(\rR\x10retriedSucceeded\x12%\n" +
 	"\x0eretried_failed\x18\f \x01(\rR\rretriedFailed\x12%\n" +
 	"\x0elatency_micros\x18\r \x01(\x04R\rlatencyMicros\x12\x14\n" +
-	"\x05kinds\x18\x0e \x03(\rR\x05kinds\"K\n" +
+	"\x05kinds\x18\x0e \x03(\rR\x05kinds\x12\x1f\n" +
+	"\vlate_failed\x18\x0f \x01(\rR\n" +
+	"lateFailed\x12.\n" +
+	"\x13late_latency_micros\x18\x10 \x01(\x04R\x11lateLatencyMicros\"K\n" +
 	"\n" +
 	"Directives\x12=\n" +
 	"\n" +
@@ -2338,42 +2370,43 @@ var file_switchgear_link_v1_link_proto_depIdxs = []int32{
 	1,  // 14: switchgear.link.v1.CircuitReport.mode:type_name -> switchgear.link.v1.Mode
 	27, // 15: switchgear.link.v1.CircuitReport.since:type_name -> google.protobuf.Duration
 	14, // 16: switchgear.link.v1.CircuitReport.cells:type_name -> switchgear.link.v1.Cell
-	15, // 17: switchgear.link.v1.Cell.buckets:type_name -> switchgear.link.v1.Bucket
-	17, // 18: switchgear.link.v1.Directives.directives:type_name -> switchgear.link.v1.Directive
-	11, // 19: switchgear.link.v1.Directive.circuit:type_name -> switchgear.link.v1.Circuit
-	18, // 20: switchgear.link.v1.Directive.epoch:type_name -> switchgear.link.v1.Epoch
-	27, // 21: switchgear.link.v1.Directive.ttl:type_name -> google.protobuf.Duration
-	19, // 22: switchgear.link.v1.Directive.gate:type_name -> switchgear.link.v1.Gate
-	20, // 23: switchgear.link.v1.Directive.parts:type_name -> switchgear.link.v1.PartGate
-	21, // 24: switchgear.link.v1.Directive.leases:type_name -> switchgear.link.v1.Lease
-	0,  // 25: switchgear.link.v1.Gate.state:type_name -> switchgear.link.v1.State
-	19, // 26: switchgear.link.v1.PartGate.gate:type_name -> switchgear.link.v1.Gate
-	27, // 27: switchgear.link.v1.Lease.ttl:type_name -> google.protobuf.Duration
-	11, // 28: switchgear.link.v1.Answer.circuit:type_name -> switchgear.link.v1.Circuit
-	3,  // 29: switchgear.link.v1.Answer.verdict:type_name -> switchgear.link.v1.Verdict
-	4,  // 30: switchgear.link.v1.Answer.kind:type_name -> switchgear.link.v1.Kind
-	27, // 31: switchgear.link.v1.Answer.latency:type_name -> google.protobuf.Duration
-	24, // 32: switchgear.link.v1.Settings.breaker:type_name -> switchgear.link.v1.BreakerSettings
-	27, // 33: switchgear.link.v1.Settings.call_timeout:type_name -> google.protobuf.Duration
-	27, // 34: switchgear.link.v1.BreakerSettings.window_duration:type_name -> google.protobuf.Duration
-	27, // 35: switchgear.link.v1.BreakerSettings.slow_call_duration_threshold:type_name -> google.protobuf.Duration
-	25, // 36: switchgear.link.v1.BreakerSettings.wait:type_name -> switchgear.link.v1.Wait
-	27, // 37: switchgear.link.v1.BreakerSettings.max_wait_duration_in_half_open_state:type_name -> google.protobuf.Duration
-	26, // 38: switchgear.link.v1.BreakerSettings.ramp:type_name -> switchgear.link.v1.Ramp
-	27, // 39: switchgear.link.v1.BreakerSettings.max_retry_after:type_name -> google.protobuf.Duration
-	1,  // 40: switchgear.link.v1.BreakerSettings.mode:type_name -> switchgear.link.v1.Mode
-	2,  // 41: switchgear.link.v1.Wait.shape:type_name -> switchgear.link.v1.WaitShape
-	27, // 42: switchgear.link.v1.Wait.base:type_name -> google.protobuf.Duration
-	27, // 43: switchgear.link.v1.Wait.max:type_name -> google.protobuf.Duration
-	27, // 44: switchgear.link.v1.Ramp.step_duration:type_name -> google.protobuf.Duration
-	27, // 45: switchgear.link.v1.Ramp.window:type_name -> google.protobuf.Duration
-	5,  // 46: switchgear.link.v1.LinkService.Attach:input_type -> switchgear.link.v1.AttachRequest
-	6,  // 47: switchgear.link.v1.LinkService.Attach:output_type -> switchgear.link.v1.AttachResponse
-	47, // [47:48] is the sub-list for method output_type
-	46, // [46:47] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	27, // 17: switchgear.link.v1.CircuitReport.call_timeout:type_name -> google.protobuf.Duration
+	15, // 18: switchgear.link.v1.Cell.buckets:type_name -> switchgear.link.v1.Bucket
+	17, // 19: switchgear.link.v1.Directives.directives:type_name -> switchgear.link.v1.Directive
+	11, // 20: switchgear.link.v1.Directive.circuit:type_name -> switchgear.link.v1.Circuit
+	18, // 21: switchgear.link.v1.Directive.epoch:type_name -> switchgear.link.v1.Epoch
+	27, // 22: switchgear.link.v1.Directive.ttl:type_name -> google.protobuf.Duration
+	19, // 23: switchgear.link.v1.Directive.gate:type_name -> switchgear.link.v1.Gate
+	20, // 24: switchgear.link.v1.Directive.parts:type_name -> switchgear.link.v1.PartGate
+	21, // 25: switchgear.link.v1.Directive.leases:type_name -> switchgear.link.v1.Lease
+	0,  // 26: switchgear.link.v1.Gate.state:type_name -> switchgear.link.v1.State
+	19, // 27: switchgear.link.v1.PartGate.gate:type_name -> switchgear.link.v1.Gate
+	27, // 28: switchgear.link.v1.Lease.ttl:type_name -> google.protobuf.Duration
+	11, // 29: switchgear.link.v1.Answer.circuit:type_name -> switchgear.link.v1.Circuit
+	3,  // 30: switchgear.link.v1.Answer.verdict:type_name -> switchgear.link.v1.Verdict
+	4,  // 31: switchgear.link.v1.Answer.kind:type_name -> switchgear.link.v1.Kind
+	27, // 32: switchgear.link.v1.Answer.latency:type_name -> google.protobuf.Duration
+	24, // 33: switchgear.link.v1.Settings.breaker:type_name -> switchgear.link.v1.BreakerSettings
+	27, // 34: switchgear.link.v1.Settings.call_timeout:type_name -> google.protobuf.Duration
+	27, // 35: switchgear.link.v1.BreakerSettings.window_duration:type_name -> google.protobuf.Duration
+	27, // 36: switchgear.link.v1.BreakerSettings.slow_call_duration_threshold:type_name -> google.protobuf.Duration
+	25, // 37: switchgear.link.v1.BreakerSettings.wait:type_name -> switchgear.link.v1.Wait
+	27, // 38: switchgear.link.v1.BreakerSettings.max_wait_duration_in_half_open_state:type_name -> google.protobuf.Duration
+	26, // 39: switchgear.link.v1.BreakerSettings.ramp:type_name -> switchgear.link.v1.Ramp
+	27, // 40: switchgear.link.v1.BreakerSettings.max_retry_after:type_name -> google.protobuf.Duration
+	1,  // 41: switchgear.link.v1.BreakerSettings.mode:type_name -> switchgear.link.v1.Mode
+	2,  // 42: switchgear.link.v1.Wait.shape:type_name -> switchgear.link.v1.WaitShape
+	27, // 43: switchgear.link.v1.Wait.base:type_name -> google.protobuf.Duration
+	27, // 44: switchgear.link.v1.Wait.max:type_name -> google.protobuf.Duration
+	27, // 45: switchgear.link.v1.Ramp.step_duration:type_name -> google.protobuf.Duration
+	27, // 46: switchgear.link.v1.Ramp.window:type_name -> google.protobuf.Duration
+	5,  // 47: switchgear.link.v1.LinkService.Attach:input_type -> switchgear.link.v1.AttachRequest
+	6,  // 48: switchgear.link.v1.LinkService.Attach:output_type -> switchgear.link.v1.AttachResponse
+	48, // [48:49] is the sub-list for method output_type
+	47, // [47:48] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_switchgear_link_v1_link_proto_init() }
