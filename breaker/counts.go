@@ -30,7 +30,7 @@ type Counts struct {
 	// Retried are the second and later attempts among Succeeded and Failed.
 	RetriedSucceeded, RetriedFailed uint64
 
-	Kinds   [Kinds]uint64 // of Failed and Ignored
+	Kinds   [Kinds]uint64 // of Failed, LateFailed and Ignored
 	Latency time.Duration // sum over Succeeded
 }
 
@@ -113,5 +113,6 @@ func (c *Counts) late(o *Outcome) {
 		c.Inherited++
 	default:
 		c.LateFailed++
+		c.Kinds[o.Kind]++
 	}
 }

@@ -17,6 +17,7 @@ type field struct {
 
 var fields = []field{
 	{"mode", text(func(s *Settings) encoding.TextUnmarshaler { return &s.Breaker.Mode })},
+	{"openAbove", number(func(s *Settings) *float64 { return &s.OpenAbove })},
 	{"failureRateThreshold", number(func(s *Settings) *float64 { return &s.Breaker.FailureRateThreshold })},
 	{"minimumNumberOfCalls", integer(func(s *Settings) *int { return &s.Breaker.MinimumNumberOfCalls })},
 	{"windowDuration", duration(func(s *Settings) *time.Duration { return &s.Breaker.WindowDuration })},

@@ -2,6 +2,7 @@ package control
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,18 +13,23 @@ import (
 
 // circuit is one edge of the mesh as its replicas see it together.
 type circuit struct {
-	id        policy.Circuit
-	callee    *callee
-	settings  policy.Settings
-	whole     *target
-	parts     []*part // by instance
-	rows      []*row  // by replica
-	seen      map[string]time.Duration
-	dirty     bool // something is to be said
-	sent      time.Duration
-	heard     time.Duration // when it was last reported
-	learnt    time.Duration
-	suspected time.Duration // since when failures are more than normal, 0 if not
+	id         policy.Circuit
+	callee     *callee
+	settings   policy.Settings
+	whole      *target
+	parts      []*part // by instance
+	rows       []*row  // by replica
+	observers  map[string]*observer
+	demand     window // of all rows, over 4 s
+	record     record
+	seen       map[string]*seenInstance
+	timeout    time.Duration // the callers', 0 if not known
+	dirty      bool          // something is to be said
+	sent       time.Duration
+	heard      time.Duration // when it was last reported
+	suspected  time.Duration // since when failures are more than normal, 0 if not
+	forewarned bool          // every answer was heard at once already when it was suspected
+	saidHot    bool
 
 	generations *uint64
 }
@@ -37,19 +43,27 @@ type part struct {
 // row is what one replica says of a circuit.
 type row struct {
 	id       fleet.ReplicaID
-	observer string
+	observer *observer
 	at       time.Duration // of its last report
 
 	state      breaker.State
 	mode       breaker.Mode
 	generation uint64
-	window     window // of the settings' span, for thresholds
-	demand     window // 4 s, to know who has calls to probe with
+	window     window  // of the settings' span, for thresholds
+	demand     window  // 4 s, to know who has calls to probe with
+	recent     window  // 4 s of first attempts, for verdicts
+	sum        float64 // of the fast test, over this replica's answers alone
 	cells      []*cell
 	local      string  // why it has opened by its own rule, if it has
 	own        *target // what brings such an opening back
 	alone      string  // why it has opened alone, while own does
 }
+
+// The newest calls, over 4 s in 8 steps.
+const (
+	demandSpan  = 4 * time.Second
+	demandSteps = 8
+)
 
 // cell is a row's evidence of one route and instance, first attempts only.
 type cell struct {
@@ -58,11 +72,17 @@ type cell struct {
 }
 
 func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *uint64) *circuit {
-	return &circuit{
+	c := &circuit{
 		id: id, callee: ce, settings: policy.Default(), generations: generations,
-		heard: now, whole: newTarget(now, generations), seen: make(map[string]time.Duration), sent: -renewal,
+		heard: now, seen: make(map[string]*seenInstance), sent: -renewal,
+		observers: make(map[string]*observer), demand: newWindow(demandSpan, demandSteps),
 	}
+	c.whole = c.target(now)
+	return c
 }
+
+// news reports whether there is something to look at before the next patrol.
+func (c *circuit) news() bool { return !c.calmly() || c.suspected != 0 }
 
 // calmly reports whether nothing is under way.
 func (c *circuit) calmly() bool {
@@ -91,7 +111,10 @@ func (c *circuit) row(id fleet.ReplicaID) (*row, bool) {
 	if found {
 		return c.rows[at], true
 	}
-	r := &row{id: id, window: newWindow(c.settings.Breaker.WindowDuration, windowSteps), demand: newWindow(4*time.Second, 8)}
+	r := &row{
+		id: id, window: newWindow(c.settings.Breaker.WindowDuration, windowSteps),
+		demand: newWindow(demandSpan, demandSteps), recent: newWindow(demandSpan, demandSteps),
+	}
 	c.rows = slices.Insert(c.rows, at, r)
 	return r, false
 }
@@ -103,6 +126,9 @@ func compareReplicas(a, b fleet.ReplicaID) int {
 // drop forgets a replica that is gone.
 func (c *circuit) drop(id fleet.ReplicaID) {
 	c.rows = slices.DeleteFunc(c.rows, func(r *row) bool { return r.id == id })
+	maps.DeleteFunc(c.observers, func(_ string, o *observer) bool {
+		return !slices.ContainsFunc(c.rows, func(r *row) bool { return r.observer == o })
+	})
 	for _, t := range c.targets() {
 		t.withdraw(id)
 	}
@@ -132,7 +158,7 @@ func (c *circuit) part(now time.Duration, instance string) *part {
 	if found {
 		return c.parts[at]
 	}
-	p := &part{target: newTarget(now, c.generations), instance: instance}
+	p := &part{target: c.target(now), instance: instance}
 	p.calm = c.whole.calm
 	c.parts = slices.Insert(c.parts, at, p)
 	return p
@@ -161,11 +187,15 @@ func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitRe
 		c.adjust(*cr.Settings)
 	}
 	r, known := c.row(rr.From)
-	r.observer = cmp.Or(rr.Observer, rr.From.Name)
+	r.observer = c.observer(cmp.Or(rr.Observer, rr.From.Name))
+	if cr.CallTimeout > 0 {
+		c.timeout = cr.CallTimeout
+	}
 	c.heard, r.at, r.state, r.mode, r.generation = now, now, cr.State, cr.Mode, cr.Generation
 	current := cr.Generation == c.gate(r).Generation
+	weight := c.weigh(now, r, cr)
 	for i := range cr.Cells {
-		c.evidence(now, r, &cr.Cells[i], current)
+		c.evidence(now, r, &cr.Cells[i], current, weight)
 	}
 	r.local = ""
 	if current && cr.State == breaker.Open {
@@ -181,13 +211,24 @@ func (c *circuit) adjust(s policy.Settings) {
 			r.window = newWindow(s.Breaker.WindowDuration, windowSteps)
 		}
 	}
+	if s.OpenAbove != c.settings.OpenAbove {
+		for _, t := range c.targets() {
+			t.flow.slow = steadily(s.OpenAbove / 100)
+		}
+	}
 	c.settings = s
 }
 
-func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current bool) {
-	if x.Instance != "" && (c.seen[x.Instance] != 0 || len(c.seen) < maxInstances) {
-		c.seen[x.Instance] = now
-	}
+// target makes one that is closed.
+func (c *circuit) target(now time.Duration) *target {
+	return newTarget(now, c.generations, &c.settings)
+}
+
+// callTimeout is the callers' time-out, 0 if not known.
+func (c *circuit) callTimeout() time.Duration { return cmp.Or(c.settings.CallTimeout, c.timeout) }
+
+func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current bool, weight float64) {
+	seen := c.saw(now, x.Instance)
 	p := c.partOf(x.Instance)
 	apart := x.Instance != "" && p != nil && !p.calmly()
 	for i := range x.Buckets {
@@ -197,25 +238,23 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 			continue
 		}
 		r.demand.add(at, tally{n: b.Offered})
+		r.observer.demand.add(at, tally{n: b.Offered})
+		c.demand.add(at, tally{n: b.Offered})
 		if f := c.whole.flow.at(at); f != nil {
 			f.offered += float64(b.Offered)
 		}
 		switch {
 		case apart:
-			c.apply(p.target, at, b, x.Generation == p.gate.Generation)
+			apply(p.target, at, b, x.Generation == p.gate.Generation, weight)
 		case r.own != nil:
-			c.apply(r.own, at, b, current)
+			if f := r.own.flow.at(at); f != nil {
+				f.offered += float64(b.Offered)
+			}
+			apply(r.own, at, b, current, 1)
 		default:
-			c.apply(c.whole, at, b, current)
+			apply(c.whole, at, b, current, weight)
 			if current {
-				r.window.add(at, tally{b.Succeeded + b.Failed, b.Failed})
-				first := tally{b.Succeeded + b.Failed - min(b.RetriedSucceeded+b.RetriedFailed, b.Succeeded+b.Failed), b.Failed - min(b.RetriedFailed, b.Failed)}
-				if first.n > 0 {
-					r.cell(x.Route, x.Instance).window.add(at, first)
-				}
-				if b.Failed > 0 {
-					c.callee.failing = true
-				}
+				c.judged(r, x, seen, at, b)
 			}
 		}
 		if len(c.seen) == 0 {
@@ -230,19 +269,45 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 	}
 }
 
+// judged keeps what counts for a verdict on the whole by who saw it and where.
+func (c *circuit) judged(r *row, x *fleet.Cell, seen *seenInstance, at time.Duration, b *fleet.Bucket) {
+	all := tally{b.Succeeded + b.Failed, b.Failed}
+	retried := min(b.RetriedSucceeded+b.RetriedFailed, all.n)
+	first := tally{all.n - retried, b.Failed - min(b.RetriedFailed, b.Failed)}
+	r.window.add(at, all)
+	r.recent.add(at, first)
+	r.sum = outright.run(r.sum, float64(first.k), float64(first.n-min(first.k, first.n)))
+	if seen != nil {
+		seen.sum = partly.run(seen.sum, float64(first.k), float64(first.n-min(first.k, first.n)))
+	}
+	if first.n > 0 {
+		r.cell(x.Route, x.Instance).window.add(at, first)
+	}
+	if b.Failed > 0 {
+		c.callee.failing = true
+	}
+}
+
 // apply adds a bucket to a target's flow: as a verdict only under its generation.
-func (c *circuit) apply(t *target, at time.Duration, b *fleet.Bucket, current bool) {
+// A retry that fails tells nothing that its first attempt has not told.
+func apply(t *target, at time.Duration, b *fleet.Bucket, current bool, weight float64) {
 	f := t.flow.at(at)
 	if f == nil {
 		return
 	}
-	f.good += b.Succeeded
-	f.latency += b.Latency
+	f.good += b.Succeeded + b.LateSucceeded
+	f.bad += b.Failed + b.LateFailed
+	f.overload += overloadKinds(&b.Kinds)
+	f.pushed += b.Kinds[breaker.RateLimited]
+	f.latency += b.Latency + b.LateLatency
 	if !current {
 		return
 	}
-	f.ok += b.Succeeded
-	f.failed += b.Failed
+	t.news = t.news || b.Succeeded+b.Failed > 0
+	f.ok += weight * float64(b.Succeeded)
+	f.failed += weight * float64(b.Failed-min(b.RetriedFailed, b.Failed))
+	f.calls += b.Succeeded + b.Failed
+	f.spoilt += b.Failed
 	for k, n := range b.Kinds {
 		f.kinds[k] += n
 	}
@@ -265,9 +330,13 @@ func (r *row) cell(route, instance string) *cell {
 // forget drops what was seen under an earlier generation of the whole, and what
 // replicas have done alone: the whole's word takes its place.
 func (c *circuit) forget() {
+	for _, x := range c.seen {
+		x.sum = 0
+	}
 	for _, r := range c.rows {
-		r.own, r.local, r.alone = nil, "", ""
+		r.own, r.local, r.alone, r.sum = nil, "", "", 0
 		r.window.reset()
+		r.recent.reset()
 		for _, x := range r.cells {
 			x.window.reset()
 		}
@@ -289,7 +358,7 @@ func (c *circuit) openedAlone() (observers int, why string) {
 	var names []string
 	for _, r := range c.rows {
 		if reason := cmp.Or(r.alone, r.local); reason != "" {
-			names = append(names, r.observer)
+			names = append(names, r.observer.name)
 			why = cmp.Or(why, reason)
 		}
 	}
@@ -300,7 +369,7 @@ func (c *circuit) openedAlone() (observers int, why string) {
 func (c *circuit) askers(now time.Duration) []*row {
 	var rows []*row
 	for _, r := range c.rows {
-		if now-r.at < silentReplica && r.demand.sum(now, 8).n > 0 {
+		if now-r.at < silentReplica && r.demand.sum(now, demandSteps).n > 0 {
 			rows = append(rows, r)
 		}
 	}

@@ -16,16 +16,20 @@ const (
 	calmInterval   = time.Second
 	lookInterval   = 100 * time.Millisecond
 
-	hearOthers    = 200 * time.Millisecond
-	observerShare = 0.3
-	observerFloor = 50
-	oldEvidence   = 6 * time.Second
-	silentReplica = 10 * time.Second
+	hearOthers     = 200 * time.Millisecond
+	answerDelay    = 40 * time.Millisecond
+	patrolInterval = 250 * time.Millisecond
+	clearly        = 2.3
+	agreement      = 2.0
+	relapseSpan    = time.Minute
+	observerShare  = 0.3
+	observerFloor  = 50
+	oldEvidence    = 6 * time.Second
+	silentReplica  = 10 * time.Second
 
 	leaseTTL       = time.Second
 	rampTick       = 100 * time.Millisecond
 	minLimit       = 5.0
-	peakDecay      = 0.998
 	forgetCapacity = 30 * time.Second
 	cleanClose     = time.Second
 	hotAfterClose  = 30 * time.Second
@@ -71,7 +75,6 @@ func Defaults() []Default {
 		d("lease: time to live", leaseTTL, "leases go to replicas with demand: a second is many calls"),
 		d("ramp: step", rampTick, "the step of evidence"),
 		d("ramp: least limit", minLimit, "calls a second, or a slow callee would never show that it is well"),
-		d("ramp: decay of the peak", peakDecay, "a step: 2 % a second, so that capacity that is gone is forgotten"),
 		d("ramp: capacity is forgotten after", forgetCapacity, "without congestion it says nothing any more"),
 		d("ramp: clean before closing", cleanClose, "above demand without congestion"),
 		d("hot after closing", hotAfterClose, "a relapse comes soon; until then every answer is heard at once"),

@@ -19,6 +19,9 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 			continue
 		}
 		e, over := c.instanceOver(f.instance, m.now)
+		if c.settings.Automatic() {
+			e, over = c.instanceFails(f.instance, m.now)
+		}
 		if !over || e.observers < c.quorum(e.present) {
 			continue
 		}
@@ -28,9 +31,14 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 		if allowed := maxEjected(known, c.settings.MaxEjectionPercent); out+1 > allowed {
 			continue // the guard holds: the whole may open, more instances may not
 		}
-		why := fmt.Sprintf("%d of %d calls to this instance failed (%.0f %% ≥ %.0f %%, minimum %d), seen by %d of %d replicas; its siblings are well; %s",
-			e.k, e.n, rate, b.FailureRateThreshold, b.MinimumNumberOfCalls, e.observers, e.present, f.why)
+		rule := fmt.Sprintf("%.0f %% ≥ %.0f %%, minimum %d", rate, b.FailureRateThreshold, b.MinimumNumberOfCalls)
+		if c.settings.Automatic() {
+			rule = fmt.Sprintf("%.0f %%", rate)
+		}
+		why := fmt.Sprintf("%d of %d calls to this instance failed (%s), seen by %d of %d replicas; its siblings are well; %s",
+			e.k, e.n, rule, e.observers, e.present, f.why)
 		p.rate = rate
+		p.flow.share(m.now, &c.whole.flow, 1/float64(max(len(c.seen), 1)))
 		p.open(m.now, &c.settings, m.rng, why)
 		// The circuit's own counts hold this instance's failures: they count no more.
 		c.whole.set(m.now, breaker.Closed, "", 1, fmt.Sprintf("only instance %s is open", f.instance))
@@ -61,14 +69,14 @@ func instancesOf(named []finding) []finding {
 	return each
 }
 
-// seenInstance is what everybody saw of an instance.
-type seenInstance struct {
+// instanceEvidence is what everybody saw of an instance.
+type instanceEvidence struct {
 	tally
 	present, observers int
 }
 
 // instance sums what all replicas of all callers saw of an instance.
-func (ce *callee) instance(name string, now time.Duration, seconds int) (e seenInstance) {
+func (ce *callee) instance(name string, now time.Duration, seconds int) (e instanceEvidence) {
 	var present, failing []string
 	for _, c := range ce.circuits {
 		for _, r := range c.rows {
@@ -83,10 +91,10 @@ func (ce *callee) instance(name string, now time.Duration, seconds int) (e seenI
 			e.n += sum.n
 			e.k += sum.k
 			if sum.n > 0 {
-				present = append(present, r.observer)
+				present = append(present, r.observer.name)
 			}
 			if sum.k > 0 {
-				failing = append(failing, r.observer)
+				failing = append(failing, r.observer.name)
 			}
 		}
 	}
@@ -95,7 +103,7 @@ func (ce *callee) instance(name string, now time.Duration, seconds int) (e seenI
 }
 
 // instanceOver is over for one instance.
-func (c *circuit) instanceOver(name string, now time.Duration) (seenInstance, bool) {
+func (c *circuit) instanceOver(name string, now time.Duration) (instanceEvidence, bool) {
 	b := &c.settings.Breaker
 	whole := int(min(cellSpan, b.WindowDuration) / time.Second)
 	for seconds := 1; seconds <= max(whole, 1); seconds *= 2 {
@@ -107,7 +115,20 @@ func (c *circuit) instanceOver(name string, now time.Duration) (seenInstance, bo
 			return e, true
 		}
 	}
-	return seenInstance{}, false
+	return instanceEvidence{}, false
+}
+
+// instanceFails is the same for the automatic engine: locate has said that the
+// instance is the fault, its calls can go elsewhere, so less than openAbove is
+// enough.
+func (c *circuit) instanceFails(name string, now time.Duration) (instanceEvidence, bool) {
+	for seconds := 1; seconds <= int(cellSpan/time.Second); seconds *= 2 {
+		e := c.callee.instance(name, now, seconds)
+		if e.n >= 4 && 200*float64(e.k) >= c.settings.OpenAbove*float64(e.n) {
+			return e, true
+		}
+	}
+	return instanceEvidence{}, false
 }
 
 // anyInstanceOver reports whether an instance alone is over the thresholds.
@@ -128,8 +149,8 @@ func (c *circuit) anyInstanceOver(now time.Duration) bool {
 
 // ejected counts the callee's instances and those of them that are not closed.
 func (c *circuit) ejected(now time.Duration) (known, out int) {
-	for name, at := range c.seen {
-		if now-at > forgetPart {
+	for name, x := range c.seen {
+		if now-x.at > forgetPart {
 			if p := c.partOf(name); p == nil || p.calmly() {
 				delete(c.seen, name)
 				continue

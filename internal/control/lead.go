@@ -11,7 +11,8 @@ import (
 func (m *Mind) lead(c *circuit) {
 	for _, r := range c.rows {
 		if r.local != "" && r.own == nil && c.whole.calmly() {
-			r.own = newTarget(m.now, &m.generations)
+			r.own = c.target(m.now)
+			r.own.flow.seed(m.now, &r.demand)
 			r.own.open(m.now, &c.settings, m.rng, "this replica alone: "+r.local)
 			r.alone = r.local
 			c.callee.failing = true // there may be more of them: then it is the fleet's
@@ -34,41 +35,35 @@ func (m *Mind) lead(c *circuit) {
 			c.dirty = true
 		}
 	}
-	if c.whole.calmly() && m.now-c.learnt >= 250*time.Millisecond {
-		c.learnt = m.now
-		c.whole.learn(m.now)
-		for _, p := range c.parts {
-			p.calm = c.whole.calm
-		}
-	}
 }
 
 func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.Duration) []*row) {
-	switch t.gate.State {
-	case breaker.Open:
+	if t.calmly() {
+		return
+	}
+	if due := m.now-t.looked >= rampTick; c.settings.Automatic() || t.gate.State == breaker.Closed {
+		if !due && (!t.news || t.gate.State == breaker.Closed) {
+			return
+		}
+		t.looked, t.news = m.now, false
+	}
+	before := t.gate
+	switch {
+	case t.gate.State == breaker.Closed:
+		t.climb(m.now, &c.settings, c.callTimeout(), m.rng)
+		if t.calmly() && t == c.whole {
+			c.forget() // the way back is no evidence against what is closed now
+		}
+	case c.settings.Automatic():
+		t.search(m.now, &c.settings)
+	case t.gate.State == breaker.Open:
 		if m.now >= t.due && len(askers(m.now)) > 0 {
 			t.probe(m.now, &c.settings)
-			c.dirty = true
 		}
-	case breaker.HalfOpen:
+	default:
 		t.verdict(m.now, &c.settings, m.rng)
-		if t.gate.State != breaker.HalfOpen {
-			c.dirty = true
-		}
-	case breaker.Closed:
-		if t.gate.Phase == "ramp" && m.now-t.climbed >= rampTick {
-			t.climbed = m.now
-			if t.climb(m.now, &c.settings, m.rng) {
-				c.dirty = true
-			}
-			if t.calmly() {
-				t.hotUntil = m.now + hotAfterClose
-				if t == c.whole {
-					c.forget() // the way back is no evidence against what is closed now
-				}
-			}
-		}
 	}
+	c.dirty = c.dirty || t.gate != before
 	if n := t.missing(m.now, &c.settings); n > 0 {
 		m.lease(c, t, instance, n, askers(m.now))
 	}

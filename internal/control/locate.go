@@ -129,7 +129,7 @@ func (ce *callee) cells(now time.Duration, seconds int) []evidenceCell {
 					continue
 				}
 				cells = append(cells, evidenceCell{
-					replica: r.observer, caller: c.id.Caller.String(), instance: x.instance, route: x.route,
+					replica: r.observer.name, caller: c.id.Caller.String(), instance: x.instance, route: x.route,
 					n: float64(t.n), k: float64(t.k), p: 2 * healthyFloor,
 				})
 			}

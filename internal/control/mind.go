@@ -31,6 +31,7 @@ type Mind struct {
 	order       []*callee // by name, so that the same inputs give the same outputs
 	count       int       // of circuits
 	swept       time.Duration
+	patrolled   time.Duration // when what is calm was last looked at
 	out         []Output
 }
 
@@ -45,6 +46,7 @@ type callee struct {
 	id       policy.Service
 	circuits []*circuit
 	failing  bool          // evidence of failures has come since the last look
+	restless bool          // something is under way
 	looked   time.Duration // when locate was last asked
 }
 
@@ -87,13 +89,8 @@ func (m *Mind) Interval() time.Duration {
 // Urgent reports whether anything is under way that time itself moves.
 func (m *Mind) Urgent() bool {
 	for _, ce := range m.order {
-		if ce.failing {
+		if ce.failing || ce.restless {
 			return true
-		}
-		for _, c := range ce.circuits {
-			if !c.calmly() {
-				return true
-			}
 		}
 	}
 	return false
@@ -134,6 +131,7 @@ func (m *Mind) adopt(d *fleet.Directive) {
 	if c == nil {
 		return
 	}
+	c.callee.restless = true
 	c.whole.adopt(m.now, d.Gate)
 	for _, p := range d.Parts {
 		c.part(m.now, p.Instance).adopt(m.now, p.Gate)
@@ -219,7 +217,9 @@ func (m *Mind) report(r *ReplicaReport) {
 		if c == nil {
 			continue
 		}
-		if c.take(m.now, r, cr) {
+		first := c.take(m.now, r, cr)
+		c.callee.restless = c.callee.restless || c.callee.failing || c.news()
+		if first {
 			b.circuits = append(b.circuits, c)
 			m.tell(c, r.From, nil)
 		}
@@ -235,5 +235,6 @@ func (m *Mind) answer(a fleet.Answer) {
 	}
 	if c := m.circuit(a.Circuit); c != nil {
 		c.answer(a)
+		c.callee.restless = true
 	}
 }

@@ -10,118 +10,177 @@ import (
 	"github.com/datapunk/switchgear/policy"
 )
 
-// ramp brings traffic back as one for the whole fleet: limit is the sum of calls
-// a second that all replicas together let through. It grows while answers come
-// back well, finds the capacity of a callee that is not whole yet by its
-// goodput, and stays just under it (algorithms.md, section 1; BBR's max filter
-// of goodput, CUBIC's plateau and growth, Vegas' latency against a base).
+// ramp brings traffic back as one for the whole fleet, and holds it back where a
+// queue is what fails: limit is the sum of calls a second that all replicas
+// together let through. It grows while answers come back well, finds the
+// capacity of a callee by its goodput, and stays just under it (algorithms.md,
+// section 1; BBR's max filter of goodput, CUBIC's plateau and growth, Vegas'
+// latency against a base).
 type ramp struct {
-	limit     float64
-	peak      float64       // goodput over a second, max-filtered: what the callee is known to carry
-	capacity  float64       // that peak under congestion, 0 if there was none
-	congested time.Duration // since when, 0 if not
-	last      time.Duration // when it was last congested
-	stepped   time.Duration
-	streak    int     // small steps above the plateau
-	adopted   float64 // share that a former owner had let through, until demand is known
+	limit    float64
+	capacity float64       // goodput that the callee is known to carry, 0 if not known
+	proven   bool          // it was seen under congestion, not only on the way up
+	seen     time.Duration // when capacity was last learnt
+	began    time.Duration // when the present congestion began
+	last     time.Duration // when it was last congested
+	stepped  time.Duration
+	streak   int           // small steps above the plateau
+	own      time.Duration // latency that is the callee's own at a trickle, not a queue's
+	fresh    bool          // no step has been taken yet
+	adopted  float64       // share that a former owner had let through, until demand is known
 }
 
+// startRamp begins the way back after a probe that answered well.
 func (t *target) startRamp(now time.Duration, why string) {
 	d := t.flow.demand(now, true)
-	t.ramp = ramp{stepped: now}
+	old := t.ramp
+	t.ramp = ramp{stepped: now, fresh: true}
 	t.ramp.limit = max(0.2*d, d/(2+(now-t.outage).Seconds()), minLimit)
+	if t.tau > 0 {
+		t.ramp.limit = max(t.ramp.limit, 2/t.tau.Seconds())
+	}
+	if t.pressed && now-t.tripped < 5*time.Second {
+		t.ramp.capacity, t.ramp.last, t.ramp.seen = old.capacity, old.last, old.seen
+		t.ramp.limit = max(t.ramp.limit, 0.5*old.capacity)
+	}
 	t.setLimit(now, why)
+}
+
+// limitNow holds a closed target to what its callee carries.
+func (t *target) limitNow(now time.Duration, q queue) {
+	carried := max(t.flow.goodput(now, time.Second), t.flow.goodput(now, 300*time.Millisecond), minLimit)
+	t.outage = now
+	t.ramp = ramp{capacity: carried, seen: now, began: now, last: now, stepped: now}
+	t.ramp.limit = max(minLimit, carried*q.cut(0.4))
+	t.set(now, breaker.Closed, "limited", 1, "")
+	t.gate.Share = t.share(now)
+	t.gate.Reason = fmt.Sprintf("%s; letting %.0f calls/s through in all, %.0f %%", q, t.ramp.limit, 100*t.gate.Share)
 }
 
 // setLimit admits limit's share of the demand, under a new generation.
 func (t *target) setLimit(now time.Duration, why string) {
-	share := min(1, t.ramp.limit/t.flow.demand(now, true))
-	t.set(now, breaker.Closed, "ramp", share, fmt.Sprintf("%s; letting %.0f %% through, at most %.0f calls/s in all", why, 100*share, t.ramp.limit))
+	phase := t.gate.Phase
+	if t.gate.State != breaker.Closed || phase == "" {
+		phase = "ramp"
+	}
+	share := t.share(now)
+	t.set(now, breaker.Closed, phase, share, fmt.Sprintf("%s; letting %.0f %% through, at most %.0f calls/s in all", why, 100*share, t.ramp.limit))
 }
 
-// climb is called every rampTick while the phase is ramp. It reports whether
+func (t *target) share(now time.Duration) float64 {
+	return min(1, t.ramp.limit/t.flow.demand(now, true))
+}
+
+// climb is called every rampTick while there is a limit. It reports whether
 // anything changed.
-func (t *target) climb(now time.Duration, s *policy.Settings, rng *rand.Rand) bool {
+func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Duration, rng *rand.Rand) bool {
 	r := &t.ramp
 	demand := t.flow.demand(now, true)
 	if r.adopted > 0 {
 		r.limit, r.adopted = max(minLimit, r.adopted*demand), 0
 	}
-	recent := t.flow.span(now, 800*time.Millisecond, 0)
-	answers := float64(recent.ok + recent.failed)
-	goodput := float64(t.flow.span(now, 1100*time.Millisecond, 100*time.Millisecond).good)
-	r.peak = max(goodput, r.peak*peakDecay)
-
-	if answers >= 2 && t.relapsed(&recent, s) {
-		if goodput > 0.25*min(r.limit, demand) && r.limit > minLimit {
-			// Part of it works: a limit, not an opening.
-			r.capacity, r.congested, r.last, r.streak = r.peak, now, now, 0
-			r.limit = max(minLimit, 0.4*r.capacity)
-			r.stepped = now
-			t.setLimit(now, fmt.Sprintf("%d of %d calls failed while %.0f calls/s went well", recent.failed, recent.ok+recent.failed, goodput))
-			return true
+	if all := t.flow.span(now, now-t.since+time.Second, -time.Second); t.relapsed(&all, s) {
+		return t.relapse(now, s, demand, &all, rng)
+	}
+	q := t.queue(now, 15, timeout)
+	if q.known && q.latency > 0 {
+		if q.latency < r.own {
+			r.own = q.latency
 		}
-		t.open(now, s, rng, fmt.Sprintf("relapse: %d of %d calls failed on the way back", recent.failed, recent.ok+recent.failed))
+		if q.full() && now-r.began > 2500*time.Millisecond*time.Duration(500+timeout.Milliseconds())/1000 && q.spoilt < 0.5 && now-r.last < 350*time.Millisecond {
+			// Cutting does not help: it is no queue.
+			r.own = max(r.own, t.calm)
+			r.own += (q.latency - r.own) * 15 / 100
+		}
+	}
+	if q.full() && r.fresh && !t.pressed && r.limit <= 0.55*demand && q.spoilt < 0.6 && !q.refused() {
+		r.own = max(t.calm, q.latency)
+	} else if q.full() {
+		t.cut(now, q, timeout, demand)
 		return true
 	}
-
-	if q, ts, known := t.queue(&recent, s); known && (q > 0.3 || ts > 0.08) {
-		if r.congested == 0 || now-r.last > time.Second {
-			r.congested = now
-		}
-		if now-r.congested > 800*time.Millisecond+s.CallTimeout {
-			r.peak *= 0.93 // it carries less than it did
-		}
-		r.capacity = max(r.peak, minLimit)
-		r.last, r.streak = now, 0
-		cut := min(1, max(0.4, 1-(q-0.2)))
-		if ts > 0.3 {
-			cut = min(cut, 0.5)
-		}
-		r.limit = max(minLimit, r.capacity*cut)
-		r.stepped = now
-		t.setLimit(now, fmt.Sprintf("at its capacity of about %.0f calls/s: %.0f %% overloaded answers", r.capacity, 100*ts))
-		return true
-	}
-
-	if answers < max(2, min(20, r.limit/10)) || 100*float64(recent.failed) >= openAbove(s)*answers {
-		return t.follow(demand)
+	since := t.flow.span(now, now-r.stepped, -time.Second)
+	answers := since.ok + since.failed
+	if answers < max(2, min(20, r.limit/10)) || since.failed > 0.6*answers {
+		return t.follow(now)
 	}
 	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) {
-		return false
+		return t.follow(now)
 	}
-	r.stepped = now
-	if r.limit >= 1.3*demand && now-r.last > cleanClose && now-t.since > 0 {
-		t.set(now, breaker.Closed, "", 1, fmt.Sprintf("recovered: open for %s, back to full traffic in %s", short(t.since-t.outage), short(now-t.since)))
+	if r.limit >= 1.3*demand && now-r.last > cleanClose {
+		t.set(now, breaker.Closed, "", 1, fmt.Sprintf("recovered after %s; back to full traffic in %s", short(now-t.outage), short(now-t.since)))
+		t.hotUntil = now + hotAfterClose
 		return true
 	}
-	r.limit = r.next(now, demand)
-	t.setLimit(now, "answers come back well")
-	return true
+	if r.fresh && since.good >= 3 && !t.pressed {
+		r.own = max(t.calm, since.latency/time.Duration(since.good))
+	}
+	r.fresh = false
+	r.stepped = now
+	r.limit = r.next(now, demand, t.flow.goodput(now, 300*time.Millisecond))
+	t.gate.Reason = fmt.Sprintf("answers come back well; letting at most %.0f calls/s through in all", r.limit)
+	return t.follow(now)
+}
+
+// cut holds the sum to what is carried, less the more the queue is full.
+func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand float64) {
+	r := &t.ramp
+	good := t.flow.goodput(now, 400*time.Millisecond)
+	if now-r.last > 350*time.Millisecond {
+		r.began = now
+		if r.capacity > 0 && r.limit < 1.5*r.capacity {
+			r.proven = true
+		}
+	}
+	if now-r.began > 500*time.Millisecond {
+		r.proven = true
+	}
+	if now-r.began > 800*time.Millisecond+timeout && good > 0.3*min(r.limit, demand) {
+		r.capacity *= 0.93 // it carries less than it did
+	}
+	if now-r.seen > forgetCapacity {
+		r.capacity, r.proven = 0, false
+	}
+	r.capacity = max(r.capacity, good)
+	r.seen, r.last, r.streak = now, now, 0
+	least := 0.4
+	if q.spoilt > 0.3 {
+		least = min(least, 0.5)
+	}
+	r.limit = max(minLimit, r.capacity*q.cut(least))
+	r.stepped = now
+	t.setLimit(now, fmt.Sprintf("at its capacity of about %.0f calls/s: %s", r.capacity, q))
 }
 
 // next is the limit after a good step.
-func (r *ramp) next(now time.Duration, demand float64) float64 {
-	if r.capacity > 0 && (now-r.last > forgetCapacity || r.limit > 1.3*r.capacity) {
-		r.capacity = 0
+func (r *ramp) next(now time.Duration, demand, good float64) float64 {
+	if r.proven && r.limit > 1.3*r.capacity {
+		r.proven = false
 	}
+	lately := r.capacity > 0 && now-r.last < forgetCapacity
 	grown := 3 * r.limit
-	switch plateau := 0.92 * r.capacity; {
-	case r.capacity == 0:
-		grown = min(grown, max(r.limit, 3*r.peak))
-	case r.limit < plateau:
-		grown = min(grown, plateau)
-	default:
-		grown = min(r.limit*(1+0.015*math.Pow(1.3, float64(r.streak))), max(r.limit, 1.25*r.peak))
-		r.streak++
+	if lately && r.proven {
+		if plateau := 0.92 * r.capacity; r.limit < plateau {
+			grown = min(grown, plateau+1e-3)
+		} else {
+			grown = min(grown, r.limit*(1+0.015*math.Pow(1.3, float64(r.streak))))
+			r.streak++
+		}
+	}
+	if lately && r.limit > 0.5*r.capacity {
+		room := 1.25
+		if !r.proven {
+			room = 1.5
+		}
+		grown = min(grown, max(r.limit, room*good))
 	}
 	return min(grown, max(minLimit, 3*demand))
 }
 
-// follow keeps the sum when the demand moves, without a new generation.
-func (t *target) follow(demand float64) bool {
-	share := min(1, t.ramp.limit/demand)
-	if math.Abs(share-t.gate.Share) <= 0.1*t.gate.Share {
+// follow keeps the sum when limit or demand move, without a new generation.
+func (t *target) follow(now time.Duration) bool {
+	share := t.share(now)
+	if math.Abs(share-t.gate.Share) <= 0.03*t.gate.Share {
 		return false
 	}
 	t.gate.Share = share
@@ -131,42 +190,24 @@ func (t *target) follow(demand float64) bool {
 // relapsed reports whether the answers of this generation fail as those of the
 // outage did.
 func (t *target) relapsed(c *current, s *policy.Settings) bool {
+	if s.Automatic() {
+		e := t.flow.evidence()
+		return e.fast >= rampAlarm || e.slow >= steadyAlarm(0)
+	}
 	n := c.ok + c.failed
-	return int(n) >= min(s.Breaker.MinimumNumberOfCalls, 20) && 100*float64(c.failed) >= openAbove(s)*float64(n)
+	return n >= float64(min(s.Breaker.MinimumNumberOfCalls, 20)) && 100*c.failed >= openAbove(s)*n
 }
 
-// openAbove is the failure rate in percent that is too much.
-func openAbove(s *policy.Settings) float64 {
-	if s.Breaker.FailureRateThreshold > 0 {
-		return s.Breaker.FailureRateThreshold
+// relapse opens again, or only cuts where part of the calls go well.
+func (t *target) relapse(now time.Duration, s *policy.Settings, demand float64, c *current, rng *rand.Rand) bool {
+	r := &t.ramp
+	if good := t.flow.goodput(now, 500*time.Millisecond); good > 0.25*min(r.limit, demand) && r.limit > minLimit {
+		r.capacity = max(r.capacity, t.flow.goodput(now, 400*time.Millisecond))
+		r.proven, r.seen, r.began, r.last, r.streak, r.stepped = true, now, now, now, 0, now
+		r.limit = max(minLimit, 0.4*r.capacity)
+		t.setLimit(now, fmt.Sprintf("%d of %d calls failed while %.0f calls/s went well", c.spoilt, c.calls, good))
+		return true
 	}
-	return 50
-}
-
-// queue says how full the room between calm latency and the callers' time-out
-// is (0–1), and the share of answers that a queue spoils.
-func (t *target) queue(c *current, s *policy.Settings) (fill, spoilt float64, known bool) {
-	n := c.ok + c.failed
-	if n < 10 {
-		return 0, 0, false
-	}
-	spoilt = float64(c.overload()) / float64(n)
-	if s.CallTimeout > 0 && c.good >= 3 && t.calm > 0 && s.CallTimeout > t.calm {
-		fill = float64(c.latency/time.Duration(c.good)-t.calm) / float64(s.CallTimeout-t.calm)
-	}
-	return max(0, fill), spoilt, true
-}
-
-// learn follows the latency of a calm target, 2 % per quarter of a second.
-func (t *target) learn(now time.Duration) {
-	c := t.flow.span(now, 1100*time.Millisecond, 100*time.Millisecond)
-	if c.good < 3 || c.failed > 0 {
-		return
-	}
-	mean := c.latency / time.Duration(c.good)
-	if t.calm == 0 {
-		t.calm = mean
-		return
-	}
-	t.calm += (mean - t.calm) / 50
+	t.open(now, s, rng, fmt.Sprintf("relapse: %d of %d calls failed on the way back", c.spoilt, c.calls))
+	return true
 }

@@ -15,6 +15,7 @@ func (m *Mind) say(c *circuit) {
 	}
 	c.dirty = false
 	c.sent = m.now
+	c.saidHot = c.hot(m.now)
 	if slices.ContainsFunc(c.rows, func(r *row) bool { return r.own != nil }) {
 		for _, r := range c.rows {
 			m.tell(c, r.id, nil)
@@ -47,7 +48,7 @@ func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directi
 		Enforce: m.cfg.Enforce,
 		Gate:    *c.gate(r),
 		Leases:  slices.Clone(leases),
-		Hot:     !c.calmly() || m.now < c.whole.hotUntil || c.suspected != 0,
+		Hot:     c.hot(m.now),
 	}
 	for _, p := range c.parts {
 		if !p.calmly() {

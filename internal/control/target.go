@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // target is what control opens and brings back as one: a circuit, one instance
 // of it, or one replica's end of it. Its way is
 //
-//	closed → open → half_open (leases out) → closed, phase ramp → closed
+//	closed → open → half_open (probes out) → closed, phase ramp → closed
+//	closed → closed, phase limited → closed, where a queue is what fails
 //
 // INVARIANT: the generation rises with each change of verdict, and only answers
 // given under the current one move it.
@@ -25,35 +27,31 @@ type target struct {
 	rate        float64 // failure rate in percent that opened it
 
 	outage   time.Duration // when this outage began
+	tripped  time.Duration // when it last opened
 	trials   int           // failed trials in it
 	due      time.Duration // the end of the wait
-	trial    trial
+	trial    trial         // of explicit settings
+	tau      time.Duration // between probes, of automatic ones
+	asked    time.Duration // when probes were last offered
+	pressed  bool          // it opened out of a queue
 	ramp     ramp
-	climbed  time.Duration // when the ramp was last looked at
+	looked   time.Duration // when it was last led
+	news     bool          // answers have come since
 	hotUntil time.Duration // after closing
 	calm     time.Duration // latency in calm: the mean of good answers, slowly followed
 }
 
-// trial is one round of probes.
-type trial struct {
-	leases    []lease
-	good, bad int
-}
-
-// lease is one probe's leave, and who holds it.
-type lease struct {
-	token   uint64
-	to      fleet.ReplicaID
-	expires time.Duration
-}
-
-func newTarget(now time.Duration, generations *uint64) *target {
-	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now}
+func newTarget(now time.Duration, generations *uint64, s *policy.Settings) *target {
+	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now, tripped: math.MinInt64 / 2, flow: flow{slow: steadily(s.OpenAbove / 100)}}
 }
 
 // calmly reports whether the target needs nothing.
 func (t *target) calmly() bool { return t.gate.State == breaker.Closed && t.gate.Phase == "" }
 
+// hot reports whether every answer is wanted at once.
+func (t *target) hot(now time.Duration) bool { return !t.calmly() || now < t.hotUntil }
+
+// set changes the verdict.
 func (t *target) set(now time.Duration, s breaker.State, phase string, share float64, why string) {
 	if s != t.gate.State || phase != t.gate.Phase {
 		t.since = now
@@ -70,89 +68,18 @@ func (t *target) open(now time.Duration, s *policy.Settings, rng *rand.Rand, why
 	} else {
 		t.trials++
 	}
+	t.pressed = now-t.ramp.last < 3*time.Second && t.ramp.last > 0
+	t.tripped = now
+	if s.Automatic() {
+		t.due = now + firstProbe
+		t.tau = t.spacing(now)
+		t.set(now, breaker.Open, "", 0, fmt.Sprintf("%s; a probe each %s in the whole fleet", why, short(t.tau)))
+		return
+	}
 	wait := s.Breaker.Wait.Duration(now-t.outage, t.trials, rng.Float64())
 	t.due = now + wait
 	t.trial = trial{}
 	t.set(now, breaker.Open, "", 0, fmt.Sprintf("%s; next probes in %s", why, short(wait)))
-}
-
-// probe begins a trial.
-func (t *target) probe(now time.Duration, s *policy.Settings) {
-	t.trial = trial{}
-	t.set(now, breaker.HalfOpen, "", 0, fmt.Sprintf("open for %s, now probing with %d calls in the whole fleet",
-		short(now-t.outage), s.Breaker.PermittedNumberOfCallsInHalfOpenState))
-}
-
-// missing are the probes of a trial that nobody has leave for: not given yet, or
-// given to one that did not answer in time.
-func (t *target) missing(now time.Duration, s *policy.Settings) int {
-	if t.gate.State != breaker.HalfOpen {
-		return 0
-	}
-	kept := t.trial.leases[:0]
-	for _, l := range t.trial.leases {
-		if l.expires > now {
-			kept = append(kept, l)
-		}
-	}
-	t.trial.leases = kept
-	return s.Breaker.PermittedNumberOfCallsInHalfOpenState - len(kept) - t.trial.good - t.trial.bad
-}
-
-// withdraw takes back the leases of a replica that is gone.
-func (t *target) withdraw(from fleet.ReplicaID) {
-	kept := t.trial.leases[:0]
-	for _, l := range t.trial.leases {
-		if l.to != from {
-			kept = append(kept, l)
-		}
-	}
-	t.trial.leases = kept
-}
-
-// answer takes what became of a probe and reports whether the lease was this
-// target's.
-func (t *target) answer(a fleet.Answer) bool {
-	for i, l := range t.trial.leases {
-		if l.token != a.Token {
-			continue
-		}
-		t.trial.leases = append(t.trial.leases[:i], t.trial.leases[i+1:]...)
-		switch {
-		case !a.Used || a.Verdict == breaker.Ignored || a.Verdict == breaker.Inherited:
-			// Nothing was learnt: the probe is given again.
-		case a.Verdict == breaker.Failure:
-			t.trial.bad++
-		default:
-			t.trial.good++
-		}
-		return true
-	}
-	return false
-}
-
-// verdict ends a trial as soon as its outcome can't change.
-func (t *target) verdict(now time.Duration, s *policy.Settings, rng *rand.Rand) {
-	probes := s.Breaker.PermittedNumberOfCallsInHalfOpenState
-	answered := t.trial.good + t.trial.bad
-	switch {
-	case t.trial.bad > 0 && 100*float64(t.trial.bad) >= openAbove(s)*float64(probes):
-		t.open(now, s, rng, fmt.Sprintf("still failing: %d of %d probes failed, open for %s", t.trial.bad, answered, short(now-t.outage)))
-	case answered >= probes:
-		t.startRamp(now, fmt.Sprintf("%d of %d probes answered well after %s", t.trial.good, probes, short(now-t.outage)))
-	}
-}
-
-// short prints a duration as people say it.
-func short(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	default:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
 }
 
 // adopt goes on with what a replica was told by a daemon that is gone.
@@ -164,8 +91,36 @@ func (t *target) adopt(now time.Duration, g fleet.Gate) {
 	switch {
 	case g.State != breaker.Closed:
 		t.gate.State = breaker.Open
-		t.outage, t.due = now, now
+		t.outage, t.due, t.tripped = now, now, now
 	case g.Phase != "":
 		t.ramp = ramp{adopted: g.Share, stepped: now}
+	}
+}
+
+// learn follows the latency of a calm target, 2 % per quarter of a second.
+func (t *target) learn(now time.Duration) {
+	c := t.flow.span(now, 1100*time.Millisecond, 100*time.Millisecond)
+	if c.good < 3 || c.bad > c.good/4 {
+		return
+	}
+	mean := c.latency / time.Duration(c.good)
+	if t.calm == 0 {
+		t.calm = mean
+		return
+	}
+	t.calm += (mean - t.calm) / 50
+}
+
+// short prints a duration as people say it.
+func short(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= 10*time.Second:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	default:
+		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 }

@@ -10,17 +10,32 @@ import (
 	"github.com/datapunk/switchgear/internal/fleet"
 )
 
-// think goes once round: what fails is located and judged, what is open is
-// brought back, and what has changed is said.
+// think goes once round what is under way: what fails is located and judged, what
+// is open is brought back, and what has changed is said. What is calm is looked
+// at every patrolInterval.
 func (m *Mind) think() {
+	all := m.now-m.patrolled >= patrolInterval
+	if all {
+		m.patrolled = m.now
+	}
 	for _, ce := range m.order {
+		if !all && !ce.restless {
+			continue
+		}
+		if all {
+			for _, c := range ce.circuits {
+				m.patrol(c)
+			}
+		}
 		if ce.failing && m.now-ce.looked >= lookInterval {
 			ce.looked = m.now
 			ce.failing = m.judge(ce)
 		}
+		ce.restless = ce.failing
 		for _, c := range ce.circuits {
 			m.lead(c)
 			m.say(c)
+			ce.restless = ce.restless || !c.calmly() || c.suspected != 0
 		}
 	}
 }
@@ -30,32 +45,43 @@ func (m *Mind) think() {
 func (m *Mind) judge(ce *callee) (again bool) {
 	var named []finding
 	located := false
-	for _, c := range ce.circuits {
-		if !c.whole.calmly() {
-			continue
-		}
-		w, over := c.over(m.now)
-		alone, why := c.openedAlone()
-		together := alone > 1 && alone >= c.quorum(len(c.rows)) && 2*alone > len(c.rows)
-		if !c.suspicious(m.now, &w) && !together {
-			continue
-		}
-		again = true
-		if m.now-c.suspected < hearOthers || !over && !together && !c.anyInstanceOver(m.now) {
-			continue
-		}
+	find := func() []finding {
 		if !located {
 			named, located = locate(ce, m.now), true
 		}
+		return named
+	}
+	for _, c := range ce.circuits {
 		switch {
-		case m.openParts(c, named):
-		case over && w.observers >= c.quorum(w.present):
-			m.openWhole(c, &w)
-		case together:
-			m.openTogether(c, alone, why)
+		case !c.whole.calmly():
+		case c.settings.Automatic():
+			again = m.watch(c, find) || again
+		default:
+			again = m.compare(c, find) || again
 		}
 	}
 	return again
+}
+
+// compare judges a circuit by explicit thresholds.
+func (m *Mind) compare(c *circuit, find func() []finding) (again bool) {
+	w, over := c.over(m.now)
+	alone, why := c.openedAlone()
+	together := alone > 1 && alone >= c.quorum(len(c.rows)) && 2*alone > len(c.rows)
+	if !c.suspicious(m.now, &w) && !together {
+		return false
+	}
+	if m.now-c.suspected < hearOthers || !over && !together && !c.anyInstanceOver(m.now) {
+		return true
+	}
+	switch {
+	case m.openParts(c, find()):
+	case over && w.observers >= c.quorum(w.present):
+		m.openWhole(c, &w)
+	case together:
+		m.openTogether(c, alone, why)
+	}
+	return true
 }
 
 func (m *Mind) openWhole(c *circuit, w *pooled) {
@@ -81,14 +107,18 @@ func (m *Mind) openTogether(c *circuit, alone int, why string) {
 // kinds says what the failures were, most frequent first.
 func (c *circuit) kinds(t *target, now time.Duration) string {
 	f := t.flow.span(now, c.settings.Breaker.WindowDuration, -fleet.BucketWidth)
+	return sayKinds(&f.kinds)
+}
+
+func sayKinds(kinds *[breaker.Kinds]uint32) string {
 	type count struct {
 		kind breaker.Kind
 		n    uint32
 	}
 	var counts []count
 	for k := breaker.Timeout; k <= breaker.Application; k++ {
-		if f.kinds[k] > 0 {
-			counts = append(counts, count{k, f.kinds[k]})
+		if kinds[k] > 0 {
+			counts = append(counts, count{k, kinds[k]})
 		}
 	}
 	slices.SortStableFunc(counts, func(a, b count) int { return int(b.n) - int(a.n) })

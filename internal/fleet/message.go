@@ -57,7 +57,7 @@ type CircuitReport struct {
 	// CallTimeout is the median time that calls have until their deadline, 0 where
 	// it is not known.
 	CallTimeout time.Duration
-	Cells      []Cell
+	Cells       []Cell
 }
 
 // Cell is the evidence of one part of a circuit.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -33,7 +34,7 @@ func toSettings(s *policy.Settings) *linkv1.Settings {
 			},
 			MaxConcurrentCalls: count(b.MaxConcurrentCalls), MaxRetryAfter: toDuration(b.MaxRetryAfter), Mode: toMode(b.Mode),
 		},
-		CallTimeout: toDuration(s.CallTimeout), Quorum: count(s.Quorum),
+		CallTimeout: toDuration(s.CallTimeout), Quorum: count(s.Quorum), OpenAbove: s.OpenAbove,
 		MaxEjectionPercent: s.MaxEjectionPercent, Revision: s.Revision,
 	}
 }
@@ -72,6 +73,7 @@ func fromSettings(p *linkv1.Settings) (*policy.Settings, error) {
 			Mode: fromMode(b.GetMode()),
 		},
 		CallTimeout: r.duration("callTimeout", p.GetCallTimeout()), Quorum: r.count(p.GetQuorum()),
+		OpenAbove:          cmp.Or(r.number("openAbove", p.GetOpenAbove()), policy.Default().OpenAbove),
 		MaxEjectionPercent: r.number("maxEjectionPercent", p.GetMaxEjectionPercent()), Revision: text(p.GetRevision()),
 	}
 	for i, v := range b.GetRamp().GetStepPercents() {

@@ -18,6 +18,7 @@ const linkDelay = 20 * time.Millisecond
 // on settings that nobody has touched.
 type switchgear struct {
 	world    *sim.World
+	timeout  time.Duration // that callers give their calls
 	replicas []*sim.Replica
 	ends     []end
 	permits  []guarded // by slot
@@ -36,8 +37,8 @@ type guarded struct {
 	apart             bool // the instance is judged by itself
 }
 
-func newSwitchgear(callers, instances int, seed uint64) *switchgear {
-	p := &switchgear{world: sim.New(seed)}
+func newSwitchgear(callers, instances int, seed uint64, timeout time.Duration) *switchgear {
+	p := &switchgear{world: sim.New(seed), timeout: timeout}
 	p.world.LinkDelay = linkDelay
 	p.world.StartDaemon(1)
 	caller := policy.Service{Namespace: "lab", Name: "caller"}
@@ -66,6 +67,7 @@ func (p *switchgear) allow(c *call) bool {
 		p.permits = append(p.permits, guarded{})
 	}
 	e, g := &p.ends[c.Caller], &p.permits[c.Slot]
+	e.circuit.Deadline(p.timeout)
 	var err error
 	if g.circuit, err = e.circuit.Breaker.Acquire(); err != nil {
 		return false

@@ -41,7 +41,7 @@ func contenders() []contender {
 		return contender{name, func(w *world) decider { return newAlone(s, w.callers, w.Seed) }}
 	}
 	all := []contender{
-		{"switchgear", func(w *world) decider { return newSwitchgear(w.callers, w.Instances, w.Seed) }},
+		{"switchgear", func(w *world) decider { return newSwitchgear(w.callers, w.Instances, w.Seed, w.Timeout) }},
 		{"clairvoyant, 0.1 s and 6 calls late", func(w *world) decider { return newClairvoyant(w, lateBy, lateByCalls) }},
 		{"none", func(*world) decider { return none{} }},
 		// gobreaker: more than 5 failures in a row, open for 60 s, one probe.

@@ -1737,6 +1737,7 @@ type Settings struct {
 	Quorum             uint32                 `protobuf:"varint,3,opt,name=quorum,proto3" json:"quorum,omitempty"`
 	MaxEjectionPercent float64                `protobuf:"fixed64,4,opt,name=max_ejection_percent,json=maxEjectionPercent,proto3" json:"max_ejection_percent,omitempty"`
 	Revision           string                 `protobuf:"bytes,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	OpenAbove          float64                `protobuf:"fixed64,6,opt,name=open_above,json=openAbove,proto3" json:"open_above,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -1804,6 +1805,13 @@ func (x *Settings) GetRevision() string {
 		return x.Revision
 	}
 	return ""
+}
+
+func (x *Settings) GetOpenAbove() float64 {
+	if x != nil {
+		return x.OpenAbove
+	}
+	return 0
 }
 
 // BreakerSettings are what a breaker does alone; a strategy in code does not travel.
@@ -2229,13 +2237,15 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\x04used\x18\x03 \x01(\bR\x04used\x125\n" +
 	"\averdict\x18\x04 \x01(\x0e2\x1b.switchgear.link.v1.VerdictR\averdict\x12,\n" +
 	"\x04kind\x18\x05 \x01(\x0e2\x18.switchgear.link.v1.KindR\x04kind\x123\n" +
-	"\alatency\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\xed\x01\n" +
+	"\alatency\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\x8c\x02\n" +
 	"\bSettings\x12=\n" +
 	"\abreaker\x18\x01 \x01(\v2#.switchgear.link.v1.BreakerSettingsR\abreaker\x12<\n" +
 	"\fcall_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vcallTimeout\x12\x16\n" +
 	"\x06quorum\x18\x03 \x01(\rR\x06quorum\x120\n" +
 	"\x14max_ejection_percent\x18\x04 \x01(\x01R\x12maxEjectionPercent\x12\x1a\n" +
-	"\brevision\x18\x05 \x01(\tR\brevision\"\x97\a\n" +
+	"\brevision\x18\x05 \x01(\tR\brevision\x12\x1d\n" +
+	"\n" +
+	"open_above\x18\x06 \x01(\x01R\topenAbove\"\x97\a\n" +
 	"\x0fBreakerSettings\x12B\n" +
 	"\x0fwindow_duration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0ewindowDuration\x12%\n" +
 	"\x0ewindow_buckets\x18\x02 \x01(\rR\rwindowBuckets\x12\x1f\n" +

@@ -1,0 +1,292 @@
+package control
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/datapunk/switchgear/internal/fleet"
+)
+
+// The automatic engine decides for settings without thresholds when a closed
+// target opens. Two sequential tests run over all answers, in the order of
+// events: one for calls that fail outright, one at the settings' openAbove. What
+// they may claim is bounded by who saw it: each observer's weight is capped, and
+// those other than the loudest must see it too.
+
+// suspicion is the part of an alarm from which every answer is wanted at once.
+const suspicion = 0.4
+
+// alarmed is how near a circuit is to opening: 1 is there.
+func (c *circuit) alarmed(now time.Duration) (level float64, e evidence) {
+	t := c.whole
+	e = t.flow.evidence()
+	if e.fast == 0 && e.slow == 0 {
+		return 0, e
+	}
+	demand := t.flow.demand(now, c.suspected != 0 || t.hot(now))
+	h := alarm(demand, c.record.normal())
+	if now-t.tripped < relapseSpan {
+		h = min(h, relapseBase+relapsePer*math.Log1p(demand))
+	}
+	return max(e.fast/h, e.slow/steadyAlarm(demand)), e
+}
+
+// watch judges a closed circuit and reports whether there is reason to look again
+// without new failures.
+func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
+	level, _ := c.alarmed(m.now)
+	congested := c.whole.queue(m.now, 20, c.callTimeout())
+	if congested.sudden() {
+		c.whole.limitNow(m.now, congested)
+		c.forget()
+		c.dirty = true
+		return true
+	}
+	part := c.anyInstanceFails()
+	switch suspicious := level > suspicion || congested.fill > 0.3 || part; {
+	case !suspicious && c.suspected != 0:
+		c.suspected, c.dirty = 0, true
+	case suspicious && c.suspected == 0:
+		c.suspected, c.dirty, c.forewarned = m.now, true, m.now < c.whole.hotUntil
+	}
+	if c.suspected == 0 {
+		m.openSick(c)
+		return false
+	}
+	if !c.heardOthers(m.now) {
+		return true
+	}
+	switch {
+	case part && m.openParts(c, find()):
+	case m.openSick(c):
+	case level >= 1 && c.agreed(m.now):
+		m.trip(c)
+	}
+	return true
+}
+
+// heardOthers reports whether the replicas that are well have had the time to say
+// so since the circuit came under suspicion: in calm they report once a second.
+func (c *circuit) heardOthers(now time.Duration) bool {
+	if c.forewarned || now-c.suspected >= hearOthers || len(c.rows) == 1 {
+		return true
+	}
+	heard, all := uint32(0), uint32(0)
+	for _, r := range c.rows {
+		n := r.demand.sum(now, demandSteps).n
+		all += n
+		if r.at > c.suspected+answerDelay {
+			heard += n
+		}
+	}
+	return heard*10 >= all*9
+}
+
+// agreed reports whether enough observers see what the tests claim.
+func (c *circuit) agreed(now time.Duration) bool {
+	present, failing, others := c.seers(now)
+	return failing >= c.quorum(present) && (present <= 1 || c.settings.Quorum <= 1 || others >= agreement)
+}
+
+func (m *Mind) trip(c *circuit) {
+	t := c.whole
+	present, failing, _ := c.seers(m.now)
+	w := t.flow.failing(m.now)
+	t.rate = 100 * float64(w.spoilt) / float64(max(w.calls, 1))
+	why := fmt.Sprintf("%d of the newest %d calls failed (%.0f %%, opens above %.0f %%); %s; seen by %d of %d replicas",
+		w.spoilt, w.calls, t.rate, c.settings.OpenAbove, sayKinds(&w.kinds), failing, present)
+	t.open(m.now, &c.settings, m.rng, why)
+	c.forget()
+	c.dirty = true
+}
+
+// failing sums the newest steps back to where failures began: the last span of
+// the tests' rise.
+func (f *flow) failing(now time.Duration) (c current) {
+	i := int64(now / fleet.BucketWidth)
+	for n := int64(0); n < flowSteps; n++ {
+		j := i - n
+		if j > f.head {
+			continue
+		}
+		if j < 0 || j <= f.head-flowSteps {
+			break
+		}
+		s := &f.slots[j%flowSteps]
+		if c.spoilt > 0 && s.calls > 0 && s.spoilt == 0 {
+			break
+		}
+		c.add(s)
+	}
+	return c
+}
+
+// openSick opens the ends of replicas that fail with what others do well: there
+// the caller or its way is sick, not the callee.
+func (m *Mind) openSick(c *circuit) bool {
+	sick := c.sick(m.now)
+	for _, r := range sick {
+		w := r.recent.sum(m.now, demandSteps)
+		r.own = c.target(m.now)
+		r.own.flow.seed(m.now, &r.demand)
+		r.own.calm = c.whole.calm
+		r.own.rate = 100 * float64(w.k) / float64(max(w.n, 1))
+		r.alone = fmt.Sprintf("%d of %d calls of this replica failed while others' went well: the caller or its way is sick, not the callee", w.k, w.n)
+		r.own.open(m.now, &c.settings, m.rng, r.alone)
+		c.dirty = true
+	}
+	if len(sick) > 0 {
+		// Their failures are explained.
+		c.whole.flow.forget()
+		for _, r := range c.rows {
+			r.sum = 0
+		}
+	}
+	return len(sick) > 0
+}
+
+// sick are the rows that fail by themselves.
+func (c *circuit) sick(now time.Duration) (sick []*row) {
+	most := 0.0
+	for _, r := range c.rows {
+		if r.own == nil {
+			most = max(most, r.sum)
+		}
+	}
+	if most < clearly || len(c.rows) < 2 {
+		return nil
+	}
+	demand := c.whole.flow.demand(now, c.suspected != 0 || c.whole.hot(now))
+	many := math.Log(float64(len(c.rows)))
+	alone := alarm(demand, c.record.normal()) + many
+	joint := 0.0
+	var well, pure, some tally
+	mixed, expected := 0.0, 0.0
+	for _, r := range c.rows {
+		if r.own != nil {
+			continue
+		}
+		w := r.recent.sum(now, demandSteps)
+		if w.n == 0 {
+			continue
+		}
+		some.n, some.k = some.n+w.n, some.k+w.k
+		if r.sum >= clearly {
+			joint += r.sum
+			pure.n, pure.k = pure.n+w.n, pure.k+w.k
+		} else {
+			well.n, well.k = well.n+w.n, well.k+w.k
+		}
+	}
+	if some.n == 0 {
+		return nil
+	}
+	p := float64(some.k) / float64(some.n)
+	for _, r := range c.rows {
+		if w := r.recent.sum(now, demandSteps); r.own == nil && w.n >= 2 {
+			expected += 1 - math.Pow(p, float64(w.n)) - math.Pow(1-p, float64(w.n))
+			if w.k > 0 && w.k < w.n {
+				mixed++
+			}
+		}
+	}
+	healthy := well.n >= 10 && 2*100*float64(well.k) < c.settings.OpenAbove*float64(well.n)
+	split := expected >= 4 && mixed < 0.4*expected
+	if !healthy && !split {
+		return nil
+	}
+	for _, r := range c.rows {
+		if r.own != nil || r.sum < clearly {
+			continue
+		}
+		if r.sum >= alone || joint >= 2*alone && float64(pure.k) > 0.8*float64(pure.n) {
+			sick = append(sick, r)
+		}
+	}
+	return sick
+}
+
+// seed takes over a demand that was counted elsewhere.
+func (f *flow) seed(now time.Duration, demand *window) {
+	per := int64(demand.step / fleet.BucketWidth)
+	last := int64(now / demand.step)
+	for i := max(last-demandSteps+1, demand.head-int64(len(demand.slots))+1, 0); i <= min(last, demand.head); i++ {
+		n := float64(demand.slots[i%int64(len(demand.slots))].n)
+		for j := range per {
+			if s := f.at(time.Duration(i)*demand.step + time.Duration(j)*fleet.BucketWidth); s != nil {
+				s.offered += n / float64(per)
+			}
+		}
+	}
+}
+
+// patrol looks at what is calm: it learns, and finds queues that grow without a
+// failure yet.
+func (m *Mind) patrol(c *circuit) {
+	t := c.whole
+	if !t.calmly() {
+		return
+	}
+	if c.suspected == 0 && m.now-t.since > time.Second {
+		t.learn(m.now)
+		for _, p := range c.parts {
+			p.calm = t.calm
+		}
+		// Old enough that all have reported, and nothing came of it.
+		s := t.flow.span(m.now, 3*time.Second, 3*time.Second-patrolInterval)
+		c.record.learn(float64(s.calls), float64(s.spoilt))
+	}
+	if c.settings.Automatic() && (c.suspected == 0 || !c.callee.failing) {
+		if q := t.queue(m.now, 20, c.callTimeout()); q.sudden() || q.fill > 0.3 {
+			c.callee.failing = true
+		}
+	}
+	if c.saidHot && !c.hot(m.now) {
+		c.dirty = true
+	}
+}
+
+// hot reports whether replicas are to send every answer at once.
+func (c *circuit) hot(now time.Duration) bool {
+	return !c.calmly() || now < c.whole.hotUntil || c.suspected != 0
+}
+
+// anyInstanceFails reports whether an instance has failed enough to ask locate.
+func (c *circuit) anyInstanceFails() bool {
+	for _, x := range c.seen {
+		if x.sum >= clearly {
+			if p := c.partOf(x.name); p == nil || p.calmly() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// partly is the test that brings an instance before locate.
+var partly = newTest(0.1, 0.5)
+
+// seenInstance is an instance that calls went to.
+type seenInstance struct {
+	name string
+	at   time.Duration
+	sum  float64 // of the test partly
+}
+
+// saw counts calls to an instance.
+func (c *circuit) saw(now time.Duration, name string) *seenInstance {
+	if name == "" {
+		return nil
+	}
+	x := c.seen[name]
+	if x == nil {
+		if len(c.seen) >= maxInstances {
+			return nil
+		}
+		x = &seenInstance{name: name}
+		c.seen[name] = x
+	}
+	x.at = now
+	return x
+}

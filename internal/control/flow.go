@@ -1,0 +1,165 @@
+package control
+
+import (
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/fleet"
+)
+
+// flow is what goes through a target, in steps of 100 ms of event time, with the
+// sequential tests over all that its steps no longer hold.
+type flow struct {
+	head  int64
+	slots [flowSteps]current
+	carry evidence
+	slow  test // the test at the circuit's openAbove
+}
+
+const flowSteps = 128
+
+// current is one step of a flow.
+type current struct {
+	offered float64
+	// Of any generation: what the callee carries, and how.
+	good, bad uint32
+	overload  uint32 // of bad: what a queue or a quota spoils
+	pushed    uint32 // of these: the callee's own push-back
+	latency   time.Duration
+	// Of the current generation: first attempts, as weighed, for verdicts, and
+	// all of them, for words.
+	ok, failed    float64
+	calls, spoilt uint32
+	kinds         [breaker.Kinds]uint32
+}
+
+// at gives the step of an instant, nil where it is too old.
+func (f *flow) at(at time.Duration) *current {
+	i := int64(at / fleet.BucketWidth)
+	if i-f.head >= flowSteps {
+		for range flowSteps {
+			f.advance()
+		}
+		f.head = i
+	}
+	for f.head < i {
+		f.advance()
+	}
+	if i <= f.head-flowSteps || i < 0 {
+		return nil
+	}
+	return &f.slots[i%flowSteps]
+}
+
+// advance begins the next step; what the oldest held goes on in the tests.
+func (f *flow) advance() {
+	f.head++
+	s := &f.slots[f.head%flowSteps]
+	f.carry.add(s, f.slow)
+	*s = current{}
+}
+
+// span sums the steps that ended between now-from and now-to.
+func (f *flow) span(now, from, to time.Duration) (c current) {
+	a, b := int64((now-from)/fleet.BucketWidth), int64((now-to)/fleet.BucketWidth)
+	for i := max(a, f.head-flowSteps+1, 0); i < min(b, f.head+1); i++ {
+		c.add(&f.slots[i%flowSteps])
+	}
+	return c
+}
+
+func (c *current) add(s *current) {
+	c.offered += s.offered
+	c.good += s.good
+	c.bad += s.bad
+	c.overload += s.overload
+	c.pushed += s.pushed
+	c.latency += s.latency
+	c.ok += s.ok
+	c.failed += s.failed
+	c.calls += s.calls
+	c.spoilt += s.spoilt
+	for k, n := range s.kinds {
+		c.kinds[k] += n
+	}
+}
+
+// newest sums the newest steps back from now until they hold so many answers, at
+// least two steps and at most a second of them.
+func (f *flow) newest(now time.Duration, answers uint32) (c current) {
+	i := int64(now / fleet.BucketWidth)
+	for n := int64(0); n < 10 && i-n >= 0 && i-n > f.head-flowSteps; n++ {
+		if i-n <= f.head {
+			c.add(&f.slots[(i-n)%flowSteps])
+		}
+		if n >= 1 && c.good+c.bad >= answers {
+			break
+		}
+	}
+	return c
+}
+
+// share takes over a share of another's demand.
+func (f *flow) share(now time.Duration, whole *flow, share float64) {
+	for i := max(whole.head-flowSteps+1, 0); i <= whole.head; i++ {
+		if s := f.at(time.Duration(i) * fleet.BucketWidth); s != nil {
+			s.offered = share * whole.slots[i%flowSteps].offered
+		}
+	}
+	f.at(now)
+}
+
+// forget drops the verdicts of an earlier generation, but for demand and goodput.
+func (f *flow) forget() {
+	f.carry = evidence{}
+	for i := range f.slots {
+		s := &f.slots[i]
+		*s = current{offered: s.offered, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, latency: s.latency}
+	}
+}
+
+// demand is offered calls a second. In calm reports are up to a second late, so
+// the newest full second is looked for there, and the newest steps serve as a
+// lower bound; at low rates a longer span is taken (algorithms.md, 1).
+func (f *flow) demand(now time.Duration, hot bool) float64 {
+	const ms = time.Millisecond
+	rate := func(from, to time.Duration) float64 {
+		return f.span(now, from, to).offered / (from - to).Seconds()
+	}
+	var d float64
+	if hot {
+		d = rate(900*ms, 300*ms)
+	} else {
+		d = max(rate(2100*ms, 1100*ms), rate(700*ms, 300*ms))
+	}
+	if d < 20 {
+		d = rate(4800*ms, 300*ms)
+	}
+	return max(d, 0.2)
+}
+
+// goodput is good answers a second, of any generation, a little while ago: the
+// newest steps are still coming in.
+func (f *flow) goodput(now, over time.Duration) float64 {
+	const late = 150 * time.Millisecond
+	return float64(f.span(now, over+late, late).good) / over.Seconds()
+}
+
+// evidence is how far the sequential tests have gone.
+type evidence struct{ fast, slow float64 }
+
+func (e *evidence) add(s *current, slow test) {
+	if s.failed > 0 || s.ok > 0 {
+		e.fast = outright.run(e.fast, s.failed, s.ok)
+		e.slow = slow.run(e.slow, s.failed, s.ok)
+	}
+}
+
+// evidence runs the tests over what the steps hold, in the order of events.
+func (f *flow) evidence() evidence {
+	e := f.carry
+	for i := max(f.head-flowSteps+1, 0); i <= f.head; i++ {
+		e.add(&f.slots[i%flowSteps], f.slow)
+	}
+	return e
+}

@@ -1,0 +1,64 @@
+package control
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/policy"
+)
+
+const (
+	firstProbe = 200 * time.Millisecond
+	// Probes that come this often are let out as a share of the calls; rarer ones
+	// by turns: a few offered, and none once one has answered.
+	steadyProbes = 350 * time.Millisecond
+	offered      = 3 // calls that an offer lets through if none answers
+)
+
+// spacing is how far probes are apart: the cost of a probe against that of a late
+// recovery, whose hazard falls with the outage's age (inspection intervals under
+// a Lindy hazard; algorithms.md, 1).
+func (t *target) spacing(now time.Duration) time.Duration {
+	age := (now - t.outage).Seconds()
+	return time.Duration(math.Sqrt((age+0.2)/t.flow.demand(now, true)) * float64(time.Second))
+}
+
+// search lets probes out of an open target and looks at what they came to. It
+// reports whether anything changed.
+func (t *target) search(now time.Duration, s *policy.Settings) bool {
+	if e := t.flow.span(now, time.Minute, -time.Second); e.calls > e.spoilt {
+		t.startRamp(now, fmt.Sprintf("a probe answered well after %s", short(now-t.outage)))
+		return true
+	}
+	if t.gate.Share > 0 && t.tau > steadyProbes && t.flow.span(now, now-t.asked, -time.Second).spoilt > 0 {
+		// The offer is answered.
+		t.due = now + t.tau
+		return t.letOut(breaker.Open, 0)
+	}
+	demand := t.flow.demand(now, true)
+	t.tau = t.spacing(now)
+	switch {
+	case now < t.due:
+		return false
+	case t.tau <= steadyProbes:
+		return t.letOut(breaker.HalfOpen, 1/(t.tau.Seconds()*demand))
+	default:
+		if t.gate.Share == 0 {
+			t.asked = now
+		}
+		return t.letOut(breaker.HalfOpen, offered/demand)
+	}
+}
+
+// letOut changes the share of probes under the same generation, where it changes
+// by enough to be worth a word.
+func (t *target) letOut(state breaker.State, share float64) bool {
+	share = min(share, 1)
+	if state == t.gate.State && math.Abs(share-t.gate.Share) <= 0.15*t.gate.Share {
+		return false
+	}
+	t.gate.State, t.gate.Share = state, share
+	return true
+}

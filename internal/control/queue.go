@@ -1,0 +1,76 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+)
+
+// queue is how full a callee's queue is, told by latency between what it is in
+// calm and the callers' time-out, and by what a queue or a quota spoils.
+type queue struct {
+	known   bool
+	fill    float64 // of the room between calm latency and time-out, 0–1
+	spoilt  float64 // share of time-outs and push-back
+	pushed  float64 // share of push-back alone: the callee says so itself
+	latency time.Duration
+}
+
+// queue looks at the newest answers, if there are so many within a second.
+func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration) (q queue) {
+	c := t.flow.newest(now, answers)
+	n := c.good + c.bad
+	if n < answers {
+		return q
+	}
+	q.known = true
+	q.spoilt = float64(c.overload) / float64(n)
+	q.pushed = float64(c.pushed) / float64(n)
+	if t.calm == 0 || timeout <= t.calm {
+		return q
+	}
+	base := min(max(t.calm, t.ramp.own), timeout*8/10)
+	switch {
+	case c.good >= 3:
+		q.latency = c.latency / time.Duration(c.good)
+		q.fill = max(0, float64(q.latency-base)/float64(timeout-base))
+	case t.ramp.last > 0 && now-t.ramp.last < 2*time.Second:
+		q.fill = 1
+	}
+	return q
+}
+
+// full reports congestion. Time-outs alone are none: a hang is not a queue.
+func (q queue) full() bool {
+	return q.known && (q.fill > 0.3 || q.spoilt > 0.08 && q.fill > 0.12 || q.refused())
+}
+
+// refused reports that the callee pushes back.
+func (q queue) refused() bool { return q.pushed > 0.08 }
+
+// sudden is full for a target without a limit: it takes more to get one.
+func (q queue) sudden() bool {
+	return q.known && (q.fill > 0.7 || q.spoilt >= 0.02 && q.fill > 0.3 || q.spoilt > 0.08 && q.fill > 0.12 || q.refused())
+}
+
+// cut is the share of the capacity that lets the queue drain.
+func (q queue) cut(least float64) float64 {
+	x := 1 - (q.fill - 0.2)
+	if q.spoilt > 0.3 {
+		x = min(x, 0.5)
+	}
+	return min(1, max(least, x))
+}
+
+func (q queue) String() string {
+	if q.refused() {
+		return fmt.Sprintf("the callee refuses %.0f %% as too many", 100*q.pushed)
+	}
+	return fmt.Sprintf("its queue fills %.0f %% of the callers' patience, %.0f %% overloaded answers", 100*q.fill, 100*q.spoilt)
+}
+
+// overloadKinds are the failures that a queue or a quota brings.
+func overloadKinds(kinds *[breaker.Kinds]uint32) uint32 {
+	return kinds[breaker.Timeout] + kinds[breaker.RateLimited] + kinds[breaker.Gateway]
+}
