@@ -200,7 +200,7 @@ func (c *circuit) sick(now time.Duration) (sick []*row) {
 		if r.own != nil || r.sum < clearly {
 			continue
 		}
-		if r.sum >= alone || joint >= 2*alone && float64(pure.k) > 0.8*float64(pure.n) {
+		if healthy && r.sum >= alone || split && joint >= 2*alone && float64(pure.k) > 0.8*float64(pure.n) {
 			sick = append(sick, r)
 		}
 	}

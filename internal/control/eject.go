@@ -118,13 +118,19 @@ func (c *circuit) instanceOver(name string, now time.Duration) (instanceEvidence
 	return instanceEvidence{}, false
 }
 
-// instanceFails is the same for the automatic engine: locate has said that the
-// instance is the fault, its calls can go elsewhere, so less than openAbove is
-// enough.
+// instanceFails is the same for the automatic engine: the instance fails where
+// its siblings do not. Its calls can go to them, so that much less than openAbove
+// is enough to be sure of.
 func (c *circuit) instanceFails(name string, now time.Duration) (instanceEvidence, bool) {
+	all := c.whole.flow.span(now, cellSpan, -time.Second)
+	own := c.callee.instance(name, now, int(cellSpan/time.Second))
+	rest := (float64(all.spoilt) - float64(own.k) + 0.5) / max(float64(all.calls)-float64(own.n)+1, 1)
+	normal := min(0.5, max(0.05, 2*rest, c.record.normal()))
+	t := newTest(normal, max(0.6, (1+normal)/2))
+	need := alarmBase + math.Log(float64(max(len(c.seen), 1)))
 	for seconds := 1; seconds <= int(cellSpan/time.Second); seconds *= 2 {
 		e := c.callee.instance(name, now, seconds)
-		if e.n >= 4 && 200*float64(e.k) >= c.settings.OpenAbove*float64(e.n) {
+		if t.failed*float64(e.k)-t.ok*float64(e.n-e.k) >= need {
 			return e, true
 		}
 	}

@@ -35,7 +35,7 @@ func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration)
 	case c.good >= 3:
 		q.latency = c.latency / time.Duration(c.good)
 		q.fill = max(0, float64(q.latency-base)/float64(timeout-base))
-	case t.ramp.last > 0 && now-t.ramp.last < 2*time.Second:
+	case t.ramp.last > 0 && now-t.ramp.last < 2*time.Second && 2*c.overload > c.bad:
 		q.fill = 1
 	}
 	return q

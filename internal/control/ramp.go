@@ -201,7 +201,8 @@ func (t *target) relapsed(c *current, s *policy.Settings) bool {
 // relapse opens again, or only cuts where part of the calls go well.
 func (t *target) relapse(now time.Duration, s *policy.Settings, demand float64, c *current, rng *rand.Rand) bool {
 	r := &t.ramp
-	if good := t.flow.goodput(now, 500*time.Millisecond); good > 0.25*min(r.limit, demand) && r.limit > minLimit {
+	good := t.flow.goodput(now, 500*time.Millisecond)
+	if good > 0.25*min(r.limit, demand) && r.limit > minLimit && 2*c.overload > c.bad {
 		r.capacity = max(r.capacity, t.flow.goodput(now, 400*time.Millisecond))
 		r.proven, r.seen, r.began, r.last, r.streak, r.stepped = true, now, now, now, 0, now
 		r.limit = max(minLimit, 0.4*r.capacity)
