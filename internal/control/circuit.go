@@ -242,6 +242,7 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		c.demand.add(at, tally{n: b.Offered})
 		if f := c.whole.flow.at(at); f != nil {
 			f.offered += float64(b.Offered)
+			f.rejected += float64(b.Rejected)
 		}
 		switch {
 		case apart:
@@ -249,6 +250,7 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		case r.own != nil:
 			if f := r.own.flow.at(at); f != nil {
 				f.offered += float64(b.Offered)
+				f.rejected += float64(b.Rejected)
 			}
 			apply(r.own, at, b, current, 1)
 		default:

@@ -20,7 +20,8 @@ const flowSteps = 128
 
 // current is one step of a flow.
 type current struct {
-	offered float64
+	offered  float64
+	rejected float64
 	// Of any generation: what the callee carries, and how.
 	good, bad uint32
 	overload  uint32 // of bad: what a queue or a quota spoils
@@ -70,6 +71,7 @@ func (f *flow) span(now, from, to time.Duration) (c current) {
 
 func (c *current) add(s *current) {
 	c.offered += s.offered
+	c.rejected += s.rejected
 	c.good += s.good
 	c.bad += s.bad
 	c.overload += s.overload

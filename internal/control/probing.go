@@ -28,7 +28,7 @@ func (t *target) spacing(now time.Duration) time.Duration {
 // search lets probes out of an open target and looks at what they came to. It
 // reports whether anything changed.
 func (t *target) search(now time.Duration, s *policy.Settings) bool {
-	if e := t.flow.span(now, time.Minute, -time.Second); e.calls > e.spoilt {
+	if t.recovered() {
 		t.startRamp(now, fmt.Sprintf("a probe answered well after %s", short(now-t.outage)))
 		return true
 	}
@@ -50,6 +50,31 @@ func (t *target) search(now time.Duration, s *policy.Settings) bool {
 		}
 		return t.letOut(breaker.HalfOpen, offered/demand)
 	}
+}
+
+// recovered reports whether probes answer so well that the outage is over. One
+// good answer is enough where none came before; where some calls went well all
+// along, it takes more in a row: a sequential test of health against the share of
+// good answers that the outage itself has shown.
+func (t *target) recovered() bool {
+	const healthy, enough = 0.98, 2.5
+	ok, n := t.probed.ok, t.probed.n
+	sum := 0.0
+	for i := max(t.flow.head-flowSteps+1, 0); i <= t.flow.head; i++ {
+		s := &t.flow.slots[i%flowSteps]
+		if s.calls == 0 {
+			continue
+		}
+		share := (ok + 0.1) / (n + 5)
+		good := float64(s.calls - s.spoilt)
+		sum = max(0, sum+good*math.Log(healthy/share)+float64(s.spoilt)*math.Log((1-healthy)/(1-share)))
+		ok, n = ok+good, n+float64(s.calls)
+	}
+	if sum < enough {
+		return false
+	}
+	t.probed.ok, t.probed.n = ok, n
+	return true
 }
 
 // letOut changes the share of probes under the same generation, where it changes

@@ -22,6 +22,7 @@ type ramp struct {
 	proven   bool          // it was seen under congestion, not only on the way up
 	seen     time.Duration // when capacity was last learnt
 	began    time.Duration // when the present congestion began
+	filled   float64       // how full the queue was then
 	last     time.Duration // when it was last congested
 	stepped  time.Duration
 	streak   int           // small steps above the plateau
@@ -50,7 +51,7 @@ func (t *target) startRamp(now time.Duration, why string) {
 func (t *target) limitNow(now time.Duration, q queue) {
 	carried := max(t.flow.goodput(now, time.Second), t.flow.goodput(now, 300*time.Millisecond), minLimit)
 	t.outage = now
-	t.ramp = ramp{capacity: carried, seen: now, began: now, last: now, stepped: now}
+	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now}
 	t.ramp.limit = max(minLimit, carried*q.cut(0.4))
 	t.set(now, breaker.Closed, "limited", 1, "")
 	t.gate.Share = t.share(now)
@@ -87,13 +88,12 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 		if q.latency < r.own {
 			r.own = q.latency
 		}
-		if q.full() && now-r.began > 2500*time.Millisecond*time.Duration(500+timeout.Milliseconds())/1000 && q.spoilt < 0.5 && now-r.last < 350*time.Millisecond {
-			// Cutting does not help: it is no queue.
-			r.own = max(r.own, t.calm)
-			r.own += (q.latency - r.own) * 15 / 100
-		}
 	}
-	if q.full() && r.fresh && !t.pressed && r.limit <= 0.55*demand && q.spoilt < 0.6 && !q.refused() {
+	if q.full() && r.stubborn(now, q, timeout) {
+		// Cutting does not help: it is no queue.
+		r.own = max(r.own, t.calm)
+		r.own += (q.latency - r.own) * 3 / 10
+	} else if q.full() && r.fresh && !t.pressed && r.limit <= 0.55*demand && q.spoilt < 0.6 && !q.refused() {
 		r.own = max(t.calm, q.latency)
 	} else if q.full() {
 		t.cut(now, q, timeout, demand)
@@ -104,7 +104,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 	if answers < max(2, min(20, r.limit/10)) || since.failed > 0.6*answers {
 		return t.follow(now)
 	}
-	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) {
+	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) || t.unanswered(&since) {
 		return t.follow(now)
 	}
 	if r.limit >= 1.3*demand && now-r.last > cleanClose {
@@ -122,12 +122,23 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 	return t.follow(now)
 }
 
+// unanswered reports that many of the calls let through since the last step have
+// not come to an end: they may hang. How many there were is told by how many were
+// not, since shares are exact.
+func (t *target) unanswered(since *current) bool {
+	f := t.gate.Share
+	if f >= 1 || f <= 0 {
+		return false
+	}
+	return float64(since.good+since.bad) < 0.6*since.rejected*f/(1-f)-2
+}
+
 // cut holds the sum to what is carried, less the more the queue is full.
 func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand float64) {
 	r := &t.ramp
 	good := t.flow.goodput(now, 400*time.Millisecond)
 	if now-r.last > 350*time.Millisecond {
-		r.began = now
+		r.began, r.filled = now, q.fill
 		if r.capacity > 0 && r.limit < 1.5*r.capacity {
 			r.proven = true
 		}
@@ -150,6 +161,12 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 	r.limit = max(minLimit, r.capacity*q.cut(least))
 	r.stepped = now
 	t.setLimit(now, fmt.Sprintf("at its capacity of about %.0f calls/s: %s", r.capacity, q))
+}
+
+// stubborn reports that the callee is as slow as before although it gets less for
+// longer than a queue would take to show it: then it is no queue.
+func (r *ramp) stubborn(now time.Duration, q queue, timeout time.Duration) bool {
+	return now-r.began > time.Second+timeout*3/2 && q.fill > 0.7*r.filled && !q.refused()
 }
 
 // next is the limit after a good step.

@@ -90,7 +90,7 @@ func steadyAlarm(demand float64) float64 {
 type record struct{ calls, failed float64 }
 
 const (
-	recordPrior = 20
+	recordPrior = 8
 	recordCalls = 5000 // as many calls are remembered at most
 )
 

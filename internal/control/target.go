@@ -26,14 +26,15 @@ type target struct {
 	flow        flow
 	rate        float64 // failure rate in percent that opened it
 
-	outage   time.Duration // when this outage began
-	tripped  time.Duration // when it last opened
-	trials   int           // failed trials in it
-	due      time.Duration // the end of the wait
-	trial    trial         // of explicit settings
-	tau      time.Duration // between probes, of automatic ones
-	asked    time.Duration // when probes were last offered
-	pressed  bool          // it opened out of a queue
+	outage   time.Duration           // when this outage began
+	tripped  time.Duration           // when it last opened
+	trials   int                     // failed trials in it
+	due      time.Duration           // the end of the wait
+	trial    trial                   // of explicit settings
+	tau      time.Duration           // between probes, of automatic ones
+	asked    time.Duration           // when probes were last offered
+	probed   struct{ ok, n float64 } // answers to the outage's earlier probes
+	pressed  bool                    // it opened out of a queue
 	ramp     ramp
 	looked   time.Duration // when it was last led
 	news     bool          // answers have come since
@@ -65,6 +66,7 @@ func (t *target) set(now time.Duration, s breaker.State, phase string, share flo
 func (t *target) open(now time.Duration, s *policy.Settings, rng *rand.Rand, why string) {
 	if t.calmly() {
 		t.outage, t.trials = now, 0
+		t.probed.ok, t.probed.n = 0, 0
 	} else {
 		t.trials++
 	}
