@@ -159,7 +159,7 @@ func (c *circuit) part(now time.Duration, instance string) *part {
 		return c.parts[at]
 	}
 	p := &part{target: c.target(now), instance: instance}
-	p.calm = c.whole.calm
+	p.calm, p.blind = c.whole.calm, true
 	c.parts = slices.Insert(c.parts, at, p)
 	return p
 }
@@ -191,6 +191,7 @@ func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitRe
 	if cr.CallTimeout > 0 {
 		c.timeout = cr.CallTimeout
 	}
+	c.whole.flow.timeout = c.callTimeout()
 	c.heard, r.at, r.state, r.mode, r.generation = now, now, cr.State, cr.Mode, cr.Generation
 	current := cr.Generation == c.gate(r).Generation
 	weight := c.weigh(now, r, cr)
@@ -240,18 +241,12 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		r.demand.add(at, tally{n: b.Offered})
 		r.observer.demand.add(at, tally{n: b.Offered})
 		c.demand.add(at, tally{n: b.Offered})
-		if f := c.whole.flow.at(at); f != nil {
-			f.offered += float64(b.Offered)
-			f.rejected += float64(b.Rejected)
-		}
+		c.whole.flow.offer(at, b, c.callTimeout(), c.whole.calm, 1)
 		switch {
 		case apart:
 			apply(p.target, at, b, x.Generation == p.gate.Generation, weight)
 		case r.own != nil:
-			if f := r.own.flow.at(at); f != nil {
-				f.offered += float64(b.Offered)
-				f.rejected += float64(b.Rejected)
-			}
+			r.own.flow.offer(at, b, c.callTimeout(), c.whole.calm, 1)
 			apply(r.own, at, b, current, 1)
 		default:
 			apply(c.whole, at, b, current, weight)

@@ -17,6 +17,7 @@ const (
 	lookInterval   = 100 * time.Millisecond
 
 	hearOthers     = 200 * time.Millisecond
+	wayOut         = 150 * time.Millisecond
 	answerDelay    = 40 * time.Millisecond
 	patrolInterval = 250 * time.Millisecond
 	clearly        = 2.3

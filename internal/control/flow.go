@@ -10,18 +10,21 @@ import (
 // flow is what goes through a target, in steps of 100 ms of event time, with the
 // sequential tests over all that its steps no longer hold.
 type flow struct {
-	head  int64
-	slots [flowSteps]current
-	carry evidence
-	slow  test // the test at the circuit's openAbove
+	head    int64
+	slots   [flowSteps]current
+	carry   evidence
+	slow    test          // the test at the circuit's openAbove
+	force   float64       // the share that is admitted now
+	timeout time.Duration // the callers', 0 if not known
 }
 
 const flowSteps = 128
 
 // current is one step of a flow.
 type current struct {
-	offered  float64
-	rejected float64
+	// Calls by the time when they were made; rejected ones are among them. Force is
+	// the share that was admitted then.
+	offered, rejected, force float64
 	// Of any generation: what the callee carries, and how.
 	good, bad uint32
 	overload  uint32 // of bad: what a queue or a quota spoils
@@ -57,16 +60,20 @@ func (f *flow) advance() {
 	f.head++
 	s := &f.slots[f.head%flowSteps]
 	f.carry.add(s, f.slow)
-	*s = current{}
+	*s = current{force: f.force}
 }
 
 // span sums the steps that ended between now-from and now-to.
 func (f *flow) span(now, from, to time.Duration) (c current) {
+	f.each(now, from, to, c.add)
+	return c
+}
+
+func (f *flow) each(now, from, to time.Duration, do func(*current)) {
 	a, b := int64((now-from)/fleet.BucketWidth), int64((now-to)/fleet.BucketWidth)
 	for i := max(a, f.head-flowSteps+1, 0); i < min(b, f.head+1); i++ {
-		c.add(&f.slots[i%flowSteps])
+		do(&f.slots[i%flowSteps])
 	}
-	return c
 }
 
 func (c *current) add(s *current) {
@@ -105,7 +112,7 @@ func (f *flow) newest(now time.Duration, answers uint32) (c current) {
 func (f *flow) share(now time.Duration, whole *flow, share float64) {
 	for i := max(whole.head-flowSteps+1, 0); i <= whole.head; i++ {
 		if s := f.at(time.Duration(i) * fleet.BucketWidth); s != nil {
-			s.offered = share * whole.slots[i%flowSteps].offered
+			s.offered = share * whole.slots[i%flowSteps].attempts()
 		}
 	}
 	f.at(now)
@@ -116,8 +123,42 @@ func (f *flow) forget() {
 	f.carry = evidence{}
 	for i := range f.slots {
 		s := &f.slots[i]
-		*s = current{offered: s.offered, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, latency: s.latency}
+		*s = current{offered: s.offered, rejected: s.rejected, force: s.force, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, latency: s.latency}
 	}
+}
+
+// offer counts the calls that a bucket tells of at the time when they were made:
+// only what has ended is reported, and what waits in a queue would not be seen as
+// demand while it does.
+func (f *flow) offer(at time.Duration, b *fleet.Bucket, timeout, latency time.Duration, scale float64) {
+	good, late := b.Succeeded+b.LateSucceeded, b.Kinds[breaker.Timeout]
+	if good > 0 {
+		latency = (b.Latency + b.LateLatency) / time.Duration(good)
+	}
+	late = min(late, b.Offered-min(good, b.Offered))
+	for _, x := range [...]struct {
+		at time.Duration
+		n  uint32
+	}{{at - latency, good}, {at - timeout, late}, {at, b.Offered - min(good+late, b.Offered)}} {
+		if x.n == 0 {
+			continue
+		}
+		if s := f.at(max(x.at, 0)); s != nil {
+			s.offered += scale * float64(x.n)
+		}
+	}
+	if s := f.at(at); s != nil {
+		s.rejected += scale * float64(b.Rejected)
+	}
+}
+
+// attempts are the calls that were made in a step: where enough were rejected,
+// the share tells how many, at once and exactly.
+func (s *current) attempts() float64 {
+	if s.force < 0.85 {
+		return s.rejected / (1 - s.force)
+	}
+	return s.offered
 }
 
 // demand is offered calls a second. In calm reports are up to a second late, so
@@ -126,18 +167,36 @@ func (f *flow) forget() {
 func (f *flow) demand(now time.Duration, hot bool) float64 {
 	const ms = time.Millisecond
 	rate := func(from, to time.Duration) float64 {
-		return f.span(now, from, to).offered / (from - to).Seconds()
+		sum := 0.0
+		f.each(now, from, to, func(s *current) { sum += s.attempts() })
+		return sum / (from - to).Seconds()
+	}
+	lag := time.Duration(0)
+	if f.force >= 0.85 {
+		lag = f.lag(now)
 	}
 	var d float64
 	if hot {
-		d = rate(900*ms, 300*ms)
+		d = rate(900*ms+lag, 300*ms+lag)
 	} else {
-		d = max(rate(2100*ms, 1100*ms), rate(700*ms, 300*ms))
+		d = max(rate(2100*ms+lag, 1100*ms+lag), rate(700*ms+lag, 300*ms+lag))
 	}
 	if d < 20 {
-		d = rate(4800*ms, 300*ms)
+		d = rate(4800*ms+lag, 300*ms+lag)
 	}
 	return max(d, 0.2)
+}
+
+// lag is how long calls take now, which are offered when they end.
+func (f *flow) lag(now time.Duration) time.Duration {
+	c := f.newest(now, 20)
+	if 10*c.overload > c.good+c.bad && f.timeout > 0 {
+		return min(f.timeout, 5*time.Second)
+	}
+	if c.good == 0 {
+		return 0
+	}
+	return min(c.latency/time.Duration(c.good), 5*time.Second)
 }
 
 // goodput is good answers a second, of any generation, a little while ago: the

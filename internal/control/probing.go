@@ -14,7 +14,7 @@ const (
 	// Probes that come this often are let out as a share of the calls; rarer ones
 	// by turns: a few offered, and none once one has answered.
 	steadyProbes = 350 * time.Millisecond
-	offered      = 3 // calls that an offer lets through if none answers
+	offered      = 5 // calls that an offer lets through if none answers
 )
 
 // spacing is how far probes are apart: the cost of a probe against that of a late
@@ -32,24 +32,23 @@ func (t *target) search(now time.Duration, s *policy.Settings) bool {
 		t.startRamp(now, fmt.Sprintf("a probe answered well after %s", short(now-t.outage)))
 		return true
 	}
-	if t.gate.Share > 0 && t.tau > steadyProbes && t.flow.span(now, now-t.asked, -time.Second).spoilt > 0 {
-		// The offer is answered.
-		t.due = now + t.tau
-		return t.letOut(breaker.Open, 0)
-	}
 	demand := t.flow.demand(now, true)
 	t.tau = t.spacing(now)
-	switch {
-	case now < t.due:
-		return false
-	case t.tau <= steadyProbes:
-		return t.letOut(breaker.HalfOpen, 1/(t.tau.Seconds()*demand))
-	default:
-		if t.gate.Share == 0 {
-			t.asked = now
-		}
-		return t.letOut(breaker.HalfOpen, offered/demand)
+	if t.asked != 0 && t.flow.span(now, now-t.asked, -time.Second).spoilt > 0 {
+		t.asked, t.due = 0, now+t.tau
+		return t.letOut(breaker.Open, 0)
 	}
+	if now < t.due {
+		return false
+	}
+	// The outage only gets older: what comes by turns once goes on so.
+	if t.byTurns = t.byTurns || t.tau > steadyProbes; !t.byTurns {
+		return t.letOut(breaker.HalfOpen, 1/(t.tau.Seconds()*demand))
+	}
+	if t.asked == 0 {
+		t.asked = now
+	}
+	return t.letOut(breaker.HalfOpen, offered/demand)
 }
 
 // recovered reports whether probes answer so well that the outage is over. One
@@ -57,7 +56,7 @@ func (t *target) search(now time.Duration, s *policy.Settings) bool {
 // along, it takes more in a row: a sequential test of health against the share of
 // good answers that the outage itself has shown.
 func (t *target) recovered() bool {
-	const healthy, enough = 0.98, 2.5
+	const healthy, enough = 0.98, 1.5
 	ok, n := t.probed.ok, t.probed.n
 	sum := 0.0
 	for i := max(t.flow.head-flowSteps+1, 0); i <= t.flow.head; i++ {
@@ -84,6 +83,7 @@ func (t *target) letOut(state breaker.State, share float64) bool {
 	if state == t.gate.State && math.Abs(share-t.gate.Share) <= 0.15*t.gate.Share {
 		return false
 	}
-	t.gate.State, t.gate.Share = state, share
+	t.gate.State = state
+	t.admit(share)
 	return true
 }

@@ -54,7 +54,7 @@ func (t *target) limitNow(now time.Duration, q queue) {
 	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now}
 	t.ramp.limit = max(minLimit, carried*q.cut(0.4))
 	t.set(now, breaker.Closed, "limited", 1, "")
-	t.gate.Share = t.share(now)
+	t.admit(t.share(now))
 	t.gate.Reason = fmt.Sprintf("%s; letting %.0f calls/s through in all, %.0f %%", q, t.ramp.limit, 100*t.gate.Share)
 }
 
@@ -104,7 +104,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 	if answers < max(2, min(20, r.limit/10)) || since.failed > 0.6*answers {
 		return t.follow(now)
 	}
-	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) || t.unanswered(&since) {
+	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) || t.unanswered(now) {
 		return t.follow(now)
 	}
 	if r.limit >= 1.3*demand && now-r.last > cleanClose {
@@ -125,11 +125,12 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 // unanswered reports that many of the calls let through since the last step have
 // not come to an end: they may hang. How many there were is told by how many were
 // not, since shares are exact.
-func (t *target) unanswered(since *current) bool {
+func (t *target) unanswered(now time.Duration) bool {
 	f := t.gate.Share
 	if f >= 1 || f <= 0 {
 		return false
 	}
+	since := t.flow.span(now, now-t.ramp.stepped-wayOut, -time.Second)
 	return float64(since.good+since.bad) < 0.6*since.rejected*f/(1-f)-2
 }
 
@@ -200,7 +201,7 @@ func (t *target) follow(now time.Duration) bool {
 	if math.Abs(share-t.gate.Share) <= 0.03*t.gate.Share {
 		return false
 	}
-	t.gate.Share = share
+	t.admit(share)
 	return true
 }
 

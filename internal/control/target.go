@@ -24,15 +24,17 @@ type target struct {
 	gate        fleet.Gate
 	since       time.Duration // of the state or phase
 	flow        flow
+	blind       bool    // what it rejects is not counted as its own
 	rate        float64 // failure rate in percent that opened it
 
-	outage   time.Duration           // when this outage began
-	tripped  time.Duration           // when it last opened
-	trials   int                     // failed trials in it
-	due      time.Duration           // the end of the wait
-	trial    trial                   // of explicit settings
-	tau      time.Duration           // between probes, of automatic ones
-	asked    time.Duration           // when probes were last offered
+	outage   time.Duration // when this outage began
+	tripped  time.Duration // when it last opened
+	trials   int           // failed trials in it
+	due      time.Duration // the end of the wait
+	trial    trial         // of explicit settings
+	tau      time.Duration // between probes, of automatic ones
+	asked    time.Duration // when probes were offered that nobody has answered, 0 if none
+	byTurns  bool
 	probed   struct{ ok, n float64 } // answers to the outage's earlier probes
 	pressed  bool                    // it opened out of a queue
 	ramp     ramp
@@ -43,7 +45,7 @@ type target struct {
 }
 
 func newTarget(now time.Duration, generations *uint64, s *policy.Settings) *target {
-	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now, tripped: math.MinInt64 / 2, flow: flow{slow: steadily(s.OpenAbove / 100)}}
+	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now, tripped: math.MinInt64 / 2, flow: flow{slow: steadily(s.OpenAbove / 100), force: 1}}
 }
 
 // calmly reports whether the target needs nothing.
@@ -59,7 +61,16 @@ func (t *target) set(now time.Duration, s breaker.State, phase string, share flo
 	}
 	*t.generations++
 	t.gate = fleet.Gate{State: s, Phase: phase, Share: share, Generation: *t.generations, Reason: why}
+	t.admit(share)
 	t.flow.forget()
+}
+
+// admit changes the share that is let through.
+func (t *target) admit(share float64) {
+	t.gate.Share = share
+	if !t.blind {
+		t.flow.force = share
+	}
 }
 
 // open begins an outage, or goes back to it after a failed trial or a relapse.
@@ -73,7 +84,7 @@ func (t *target) open(now time.Duration, s *policy.Settings, rng *rand.Rand, why
 	t.pressed = now-t.ramp.last < 3*time.Second && t.ramp.last > 0
 	t.tripped = now
 	if s.Automatic() {
-		t.due = now + firstProbe
+		t.due, t.asked, t.byTurns = now+firstProbe, 0, false
 		t.tau = t.spacing(now)
 		t.set(now, breaker.Open, "", 0, fmt.Sprintf("%s; a probe each %s in the whole fleet", why, short(t.tau)))
 		return
@@ -90,6 +101,7 @@ func (t *target) adopt(now time.Duration, g fleet.Gate) {
 		return
 	}
 	t.gate, t.since = g, now
+	t.admit(g.Share)
 	switch {
 	case g.State != breaker.Closed:
 		t.gate.State = breaker.Open
