@@ -38,7 +38,7 @@ func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
 	level, _ := c.alarmed(m.now)
 	congested := c.whole.queue(m.now, 20, c.callTimeout())
 	if congested.sudden() {
-		c.whole.limitNow(m.now, congested)
+		c.whole.limitNow(m.now, congested, c.callTimeout())
 		c.forget()
 		c.dirty = true
 		return true

@@ -286,7 +286,8 @@ func (c *circuit) judged(r *row, x *fleet.Cell, seen *seenInstance, at time.Dura
 }
 
 // apply adds a bucket to a target's flow: as a verdict only under its generation.
-// A retry that fails tells nothing that its first attempt has not told.
+// A retry that fails tells nothing that its first attempt has not told; push-back
+// asks for less, not for nothing: it counts for the limit.
 func apply(t *target, at time.Duration, b *fleet.Bucket, current bool, weight float64) {
 	f := t.flow.at(at)
 	if f == nil {
@@ -302,7 +303,7 @@ func apply(t *target, at time.Duration, b *fleet.Bucket, current bool, weight fl
 	}
 	t.news = t.news || b.Succeeded+b.Failed > 0
 	f.ok += weight * float64(b.Succeeded)
-	f.failed += weight * float64(b.Failed-min(b.RetriedFailed, b.Failed))
+	f.failed += weight * float64(b.Failed-min(max(b.RetriedFailed, b.Kinds[breaker.RateLimited]), b.Failed))
 	f.calls += b.Succeeded + b.Failed
 	f.spoilt += b.Failed
 	for k, n := range b.Kinds {

@@ -15,6 +15,7 @@ type queue struct {
 	spoilt  float64 // share of time-outs and push-back
 	pushed  float64 // share of push-back alone: the callee says so itself
 	latency time.Duration
+	base    time.Duration // what latency is without a queue
 }
 
 // queue looks at the newest answers, if there are so many within a second.
@@ -30,11 +31,11 @@ func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration)
 	if t.calm == 0 || timeout <= t.calm {
 		return q
 	}
-	base := min(max(t.calm, t.ramp.own), timeout*8/10)
+	q.base = min(max(t.calm, t.ramp.own), timeout*8/10)
 	switch {
 	case c.good >= 3:
 		q.latency = c.latency / time.Duration(c.good)
-		q.fill = max(0, float64(q.latency-base)/float64(timeout-base))
+		q.fill = max(0, float64(q.latency-q.base)/float64(timeout-q.base))
 	case t.ramp.last > 0 && now-t.ramp.last < 2*time.Second && 2*c.overload > c.bad:
 		q.fill = 1
 	}
@@ -52,15 +53,6 @@ func (q queue) refused() bool { return q.pushed > 0.08 }
 // sudden is full for a target without a limit: it takes more to get one.
 func (q queue) sudden() bool {
 	return q.known && (q.fill > 0.7 || q.spoilt >= 0.02 && q.fill > 0.3 || q.spoilt > 0.08 && q.fill > 0.12 || q.refused())
-}
-
-// cut is the share of the capacity that lets the queue drain.
-func (q queue) cut(least float64) float64 {
-	x := 1 - (q.fill - 0.2)
-	if q.spoilt > 0.3 {
-		x = min(x, 0.5)
-	}
-	return min(1, max(least, x))
 }
 
 func (q queue) String() string {

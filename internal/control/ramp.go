@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/policy"
 )
 
@@ -48,11 +49,15 @@ func (t *target) startRamp(now time.Duration, why string) {
 }
 
 // limitNow holds a closed target to what its callee carries.
-func (t *target) limitNow(now time.Duration, q queue) {
-	carried := max(t.flow.goodput(now, time.Second), t.flow.goodput(now, 300*time.Millisecond), minLimit)
+func (t *target) limitNow(now time.Duration, q queue, timeout time.Duration) {
+	carried := t.flow.goodput(now, 300*time.Millisecond)
+	if !q.refused() {
+		carried = max(carried, t.flow.goodput(now, time.Second))
+	}
+	carried = max(carried, minLimit)
 	t.outage = now
 	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now}
-	t.ramp.limit = max(minLimit, carried*q.cut(0.4))
+	t.ramp.limit = max(minLimit, carried*t.room(now, q, timeout, t.flow.demand(now, false)))
 	t.set(now, breaker.Closed, "limited", 1, "")
 	t.admit(t.share(now))
 	t.gate.Reason = fmt.Sprintf("%s; letting %.0f calls/s through in all, %.0f %%", q, t.ramp.limit, 100*t.gate.Share)
@@ -144,24 +149,45 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 			r.proven = true
 		}
 	}
-	if now-r.began > 500*time.Millisecond {
-		r.proven = true
-	}
-	if now-r.began > 800*time.Millisecond+timeout && good > 0.3*min(r.limit, demand) {
-		r.capacity *= 0.93 // it carries less than it did
-	}
 	if now-r.seen > forgetCapacity {
 		r.capacity, r.proven = 0, false
 	}
-	r.capacity = max(r.capacity, good)
-	r.seen, r.last, r.streak = now, now, 0
-	least := 0.4
-	if q.spoilt > 0.3 {
-		least = min(least, 0.5)
+	switch long := now-r.began > 300*time.Millisecond; {
+	case r.capacity == 0:
+		r.capacity = good
+	case long && (q.refused() || q.spoilt < 0.15):
+		// Calls wait or are refused: it is busy, and what goes well is all it carries.
+		if !r.proven {
+			r.capacity = min(r.capacity, t.flow.goodput(now, 300*time.Millisecond))
+		}
+		r.capacity += (good - r.capacity) * 15 / 100
+	default:
+		if now-r.began > 800*time.Millisecond+timeout && good > 0.3*min(r.limit, demand) {
+			r.capacity *= 0.93 // it carries less than it did
+		}
+		r.capacity = max(r.capacity, good)
 	}
-	r.limit = max(minLimit, r.capacity*q.cut(least))
+	r.proven = r.proven || now-r.began > 500*time.Millisecond
+	r.seen, r.last, r.streak = now, now, 0
+	r.limit = max(minLimit, r.capacity*t.room(now, q, timeout, demand))
 	r.stepped = now
 	t.setLimit(now, fmt.Sprintf("at its capacity of about %.0f calls/s: %s", r.capacity, q))
+}
+
+// room is the share of the capacity that lets the queue drain. What answers tell
+// is how full it was when they were let in; how full it is now is told by what
+// was let in since, which is what waits (Little's law).
+func (t *target) room(now time.Duration, q queue, timeout time.Duration, demand float64) float64 {
+	if q.refused() && q.fill < 0.3 {
+		return 1
+	}
+	fill := q.fill
+	if patience := timeout - q.base; t.ramp.capacity > 0 && patience > 0 && fill > 0 {
+		waiting := 0.0
+		t.flow.each(now, time.Duration(min(fill, 1)*float64(patience)), 0, func(s *current) { waiting += demand * s.force * fleet.BucketWidth.Seconds() })
+		fill = waiting / t.ramp.capacity / patience.Seconds()
+	}
+	return min(0.93, max(0.4, 1.05-fill))
 }
 
 // stubborn reports that the callee is as slow as before although it gets less for
