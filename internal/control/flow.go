@@ -152,39 +152,55 @@ func (f *flow) offer(at time.Duration, b *fleet.Bucket, timeout, latency time.Du
 	}
 }
 
+// open is the share from which too few are rejected to tell the demand by them.
+const open = 0.85
+
 // attempts are the calls that were made in a step: where enough were rejected,
 // the share tells how many, at once and exactly.
 func (s *current) attempts() float64 {
-	if s.force < 0.85 {
+	if s.force < open {
 		return s.rejected / (1 - s.force)
 	}
 	return s.offered
 }
 
-// demand is offered calls a second. In calm reports are up to a second late, so
-// the newest full second is looked for there, and the newest steps serve as a
-// lower bound; at low rates a longer span is taken (algorithms.md, 1).
+// demand is offered calls a second, by the newest steps that are complete. In
+// calm reports are up to a second late; then the newest steps serve as a lower
+// bound. At low rates a longer span is taken (algorithms.md, 1).
 func (f *flow) demand(now time.Duration, hot bool) float64 {
-	const ms = time.Millisecond
-	rate := func(from, to time.Duration) float64 {
-		sum := 0.0
-		f.each(now, from, to, func(s *current) { sum += s.attempts() })
-		return sum / (from - to).Seconds()
-	}
-	lag := time.Duration(0)
-	if f.force >= 0.85 {
-		lag = f.lag(now)
-	}
+	const soon, calm = 3, 11 // steps until reports are in
+	lag := int64(f.lag(now) / fleet.BucketWidth)
 	var d float64
 	if hot {
-		d = rate(900*ms+lag, 300*ms+lag)
+		d = f.rate(now, soon, lag, 6)
 	} else {
-		d = max(rate(2100*ms+lag, 1100*ms+lag), rate(700*ms+lag, 300*ms+lag))
+		d = max(f.rate(now, calm, lag, 10), f.rate(now, soon, lag, 4))
 	}
 	if d < 20 {
-		d = rate(4800*ms+lag, 300*ms+lag)
+		d = f.rate(now, soon, lag, 45)
 	}
 	return max(d, 0.2)
+}
+
+// rate is attempts a second over so many steps, from the newest on that is old
+// enough: steps in which all was let through are known only when the calls of
+// then have ended.
+func (f *flow) rate(now time.Duration, from, lag int64, steps int) float64 {
+	sum, n := 0.0, 0
+	first := int64(now/fleet.BucketWidth) - from
+	for i := first; i >= 0 && i > f.head-flowSteps && n < steps; i-- {
+		s := &f.slots[i%flowSteps]
+		if i > f.head {
+			n++
+			continue
+		}
+		if s.force >= open && first-i < lag {
+			continue
+		}
+		sum += s.attempts()
+		n++
+	}
+	return sum / (float64(max(n, 1)) * fleet.BucketWidth.Seconds())
 }
 
 // lag is how long calls take now, which are offered when they end.

@@ -179,7 +179,7 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 // was let in since, which is what waits (Little's law).
 func (t *target) room(now time.Duration, q queue, timeout time.Duration, demand float64) float64 {
 	if q.refused() && q.fill < 0.3 {
-		return 1
+		return 1.05
 	}
 	fill := q.fill
 	if patience := timeout - q.base; t.ramp.capacity > 0 && patience > 0 && fill > 0 {
