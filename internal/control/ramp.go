@@ -29,6 +29,7 @@ type ramp struct {
 	streak   int           // small steps above the plateau
 	own      time.Duration // latency that is the callee's own at a trickle, not a queue's
 	fresh    bool          // no step has been taken yet
+	slow     bool          // it is no queue: the limit lets go
 	adopted  float64       // share that a former owner had let through, until demand is known
 }
 
@@ -98,6 +99,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 		// Cutting does not help: it is no queue.
 		r.own = max(r.own, t.calm)
 		r.own += (q.latency - r.own) * 3 / 10
+		r.slow = true
 	} else if q.full() && r.fresh && !t.pressed && r.limit <= 0.55*demand && q.spoilt < 0.6 && !q.refused() {
 		r.own = max(t.calm, q.latency)
 	} else if q.full() {
@@ -193,7 +195,7 @@ func (t *target) room(now time.Duration, q queue, timeout time.Duration, demand 
 // stubborn reports that the callee is as slow as before although it gets less for
 // longer than a queue would take to show it: then it is no queue.
 func (r *ramp) stubborn(now time.Duration, q queue, timeout time.Duration) bool {
-	return now-r.began > time.Second+timeout*3/2 && q.fill > 0.7*r.filled && !q.refused()
+	return now-r.began > time.Second+timeout*3/2 && q.fill > 0.7*r.filled && q.spoilt < 0.7 && !q.refused()
 }
 
 // next is the limit after a good step.
@@ -201,7 +203,7 @@ func (r *ramp) next(now time.Duration, demand, good float64) float64 {
 	if r.proven && r.limit > 1.3*r.capacity {
 		r.proven = false
 	}
-	lately := r.capacity > 0 && now-r.last < forgetCapacity
+	lately := r.capacity > 0 && now-r.last < forgetCapacity && !r.slow
 	grown := 3 * r.limit
 	if lately && r.proven {
 		if plateau := 0.92 * r.capacity; r.limit < plateau {
