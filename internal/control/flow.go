@@ -172,9 +172,9 @@ func (f *flow) demand(now time.Duration, hot bool) float64 {
 	lag := int64(f.lag(now) / fleet.BucketWidth)
 	var d float64
 	if hot {
-		d = f.rate(now, soon, lag, 6)
+		d = max(f.rate(now, soon, lag, 6), f.rate(now, soon, 0, 6))
 	} else {
-		d = max(f.rate(now, calm, lag, 10), f.rate(now, soon, lag, 4))
+		d = max(f.rate(now, calm, lag, 10), f.rate(now, soon, 0, 4))
 	}
 	if d < 20 {
 		d = f.rate(now, soon, lag, 45)

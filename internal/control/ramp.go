@@ -146,13 +146,16 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 	r := &t.ramp
 	good := t.flow.goodput(now, 400*time.Millisecond)
 	if now-r.last > 350*time.Millisecond {
-		r.began, r.filled = now, q.fill
+		r.began, r.filled, r.slow = now, 0, false
 		if r.capacity > 0 && r.limit < 1.5*r.capacity {
 			r.proven = true
 		}
 	}
 	if now-r.seen > forgetCapacity {
 		r.capacity, r.proven = 0, false
+	}
+	if q.latency > 0 {
+		r.filled = max(r.filled, q.fill)
 	}
 	switch long := now-r.began > 300*time.Millisecond; {
 	case r.capacity == 0:
@@ -195,7 +198,7 @@ func (t *target) room(now time.Duration, q queue, timeout time.Duration, demand 
 // stubborn reports that the callee is as slow as before although it gets less for
 // longer than a queue would take to show it: then it is no queue.
 func (r *ramp) stubborn(now time.Duration, q queue, timeout time.Duration) bool {
-	return now-r.began > time.Second+timeout*3/2 && q.fill > 0.7*r.filled && q.spoilt < 0.7 && !q.refused()
+	return now-r.began > time.Second+timeout*3/2 && q.fill > 0.5*r.filled && q.spoilt < 0.7 && !q.refused()
 }
 
 // next is the limit after a good step.
@@ -248,7 +251,7 @@ func (t *target) relapsed(c *current, s *policy.Settings) bool {
 func (t *target) relapse(now time.Duration, s *policy.Settings, demand float64, c *current, rng *rand.Rand) bool {
 	r := &t.ramp
 	good := t.flow.goodput(now, 500*time.Millisecond)
-	if good > 0.25*min(r.limit, demand) && r.limit > minLimit && 2*c.overload > c.bad {
+	if good > 0.25*min(r.limit, demand) && r.limit > minLimit && 2*c.overload > c.bad && 4*c.good > c.good+c.bad {
 		r.capacity = max(r.capacity, t.flow.goodput(now, 400*time.Millisecond))
 		r.proven, r.seen, r.began, r.last, r.streak, r.stepped = true, now, now, now, 0, now
 		r.limit = max(minLimit, 0.4*r.capacity)
