@@ -30,6 +30,8 @@ type ramp struct {
 	own      time.Duration // latency that is the callee's own at a trickle, not a queue's
 	fresh    bool          // no step has been taken yet
 	slow     bool          // it is no queue: the limit lets go
+	visible  time.Duration // since when answers tell of it
+	waiting  float64       // calls in the queue, as far as is known
 	adopted  float64       // share that a former owner had let through, until demand is known
 }
 
@@ -58,7 +60,8 @@ func (t *target) limitNow(now time.Duration, q queue, timeout time.Duration) {
 	carried = max(carried, minLimit)
 	t.outage = now
 	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now}
-	t.ramp.limit = max(minLimit, carried*t.room(now, q, timeout, t.flow.demand(now, false)))
+	t.estimate(now, q, t.flow.demand(now, false))
+	t.ramp.limit = max(minLimit, carried*t.room(q, timeout))
 	t.set(now, breaker.Closed, "limited", 1, "")
 	t.admit(t.share(now))
 	t.gate.Reason = fmt.Sprintf("%s; letting %.0f calls/s through in all, %.0f %%", q, t.ramp.limit, 100*t.gate.Share)
@@ -95,7 +98,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 			r.own = q.latency
 		}
 	}
-	if q.full() && r.stubborn(now, q, timeout) {
+	if q.full() && (r.slow || r.stubborn(now, q, timeout)) {
 		// Cutting does not help: it is no queue.
 		r.own = max(r.own, t.calm)
 		r.own += (q.latency - r.own) * 3 / 10
@@ -124,7 +127,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 	}
 	r.fresh = false
 	r.stepped = now
-	r.limit = r.next(now, demand, t.flow.goodput(now, 300*time.Millisecond))
+	r.limit = r.next(now, demand, t.flow.goodput(now, time.Duration(min(max(20/r.limit, 0.3), 1.5)*float64(time.Second))))
 	t.gate.Reason = fmt.Sprintf("answers come back well; letting at most %.0f calls/s through in all", r.limit)
 	return t.follow(now)
 }
@@ -167,38 +170,58 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 		}
 		r.capacity += (good - r.capacity) * 15 / 100
 	default:
-		if now-r.began > 800*time.Millisecond+timeout && good > 0.3*min(r.limit, demand) {
+		switch {
+		case good < 0.1*min(r.limit, demand) && now-r.began > time.Second+2*timeout:
+			r.capacity *= 0.9 // nothing gets through any more
+		case now-r.began > 800*time.Millisecond+timeout && good > 0.3*min(r.limit, demand):
 			r.capacity *= 0.93 // it carries less than it did
 		}
 		r.capacity = max(r.capacity, good)
 	}
 	r.proven = r.proven || now-r.began > 500*time.Millisecond
 	r.seen, r.last, r.streak = now, now, 0
-	r.limit = max(minLimit, r.capacity*t.room(now, q, timeout, demand))
+	t.estimate(now, q, demand)
+	r.limit = max(minLimit, r.capacity*t.room(q, timeout))
 	r.stepped = now
 	t.setLimit(now, fmt.Sprintf("at its capacity of about %.0f calls/s: %s", r.capacity, q))
 }
 
-// room is the share of the capacity that lets the queue drain. What answers tell
-// is how full it was when they were let in; how full it is now is told by what
-// was let in since, which is what waits (Little's law).
-func (t *target) room(now time.Duration, q queue, timeout time.Duration, demand float64) float64 {
-	if q.refused() && q.fill < 0.3 {
-		return 1.05
+// estimate follows the callee's queue. What answers tell is how long it was when
+// they were let in; how long it is now is told by what was let in since (Little's
+// law), and, while all time out and tell nothing, by what comes and what can go.
+func (t *target) estimate(now time.Duration, q queue, demand float64) {
+	r := &t.ramp
+	if q.latency > 0 && q.spoilt < 0.5 {
+		r.waiting = 0
+		t.flow.each(now, max(q.latency-q.base, 0), 0, func(s *current) { r.waiting += demand * s.force * fleet.BucketWidth.Seconds() })
+		return
 	}
-	fill := q.fill
-	if patience := timeout - q.base; t.ramp.capacity > 0 && patience > 0 && fill > 0 {
-		waiting := 0.0
-		t.flow.each(now, time.Duration(min(fill, 1)*float64(patience)), 0, func(s *current) { waiting += demand * s.force * fleet.BucketWidth.Seconds() })
-		fill = waiting / t.ramp.capacity / patience.Seconds()
-	}
-	return min(0.93, max(0.4, 1.05-fill))
+	r.waiting = max(0, r.waiting+(demand*t.flow.force-r.capacity)*rampTick.Seconds())
 }
 
-// stubborn reports that the callee is as slow as before although it gets less for
-// longer than a queue would take to show it: then it is no queue.
+// room is the share of the capacity that lets the queue drain.
+func (t *target) room(q queue, timeout time.Duration) float64 {
+	if q.refused() && q.fill < 0.3 {
+		return 0.98
+	}
+	fill := q.fill
+	if patience := timeout - q.base; t.ramp.capacity > 0 && patience > 0 {
+		fill = t.ramp.waiting / t.ramp.capacity / patience.Seconds()
+	}
+	least := 0.4
+	if fill > 0.9 {
+		least = 0.1
+	}
+	return min(0.93, max(least, 1.05-fill))
+}
+
+// stubborn reports that the callee is as slow as before although it has got less
+// for longer than a queue would take to show it: then it is no queue.
 func (r *ramp) stubborn(now time.Duration, q queue, timeout time.Duration) bool {
-	return now-r.began > time.Second+timeout*3/2 && q.fill > 0.5*r.filled && q.spoilt < 0.7 && !q.refused()
+	if q.spoilt > 0.85 || q.refused() || now-r.last > 350*time.Millisecond {
+		r.visible = now
+	}
+	return now-r.visible > 500*time.Millisecond+timeout && now-r.began > time.Second+timeout && q.fill > 0.5*r.filled
 }
 
 // next is the limit after a good step.
