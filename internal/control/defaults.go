@@ -14,7 +14,7 @@ const (
 	renewal        = 20 * time.Second
 	urgentInterval = 20 * time.Millisecond
 	calmInterval   = time.Second
-	lookInterval   = 100 * time.Millisecond
+	lookInterval   = 50 * time.Millisecond
 
 	hearOthers     = 200 * time.Millisecond
 	wayOut         = 150 * time.Millisecond

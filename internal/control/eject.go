@@ -3,6 +3,8 @@ package control
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -12,6 +14,7 @@ import (
 // so too, and reports whether the failures are theirs.
 func (m *Mind) openParts(c *circuit, named []finding) bool {
 	explained := false
+	var opened []string
 	for _, f := range instancesOf(named) {
 		p := c.part(m.now, f.instance)
 		if !p.calmly() {
@@ -40,13 +43,36 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 		p.rate = rate
 		p.flow.share(m.now, &c.whole.flow, 1/float64(max(len(c.seen), 1)))
 		p.open(m.now, &c.settings, m.rng, why)
-		// The circuit's own counts hold this instance's failures: they count no more.
-		c.whole.set(m.now, breaker.Closed, "", 1, fmt.Sprintf("only instance %s is open", f.instance))
-		c.forget()
+		opened = append(opened, f.instance)
 		c.dirty = true
 		explained = true
 	}
+	if len(opened) > 0 {
+		// The circuit's own counts hold these instances' failures: they count no more.
+		c.whole.set(m.now, breaker.Closed, "", 1, fmt.Sprintf("only instance %s open", strings.Join(opened, ", ")))
+		c.forgetInstances(opened)
+	}
 	return explained
+}
+
+// forgetInstances drops what was seen of instances that are judged by themselves
+// now, and what holds it among other things.
+func (c *circuit) forgetInstances(names []string) {
+	for _, name := range names {
+		if x := c.seen[name]; x != nil {
+			x.sum = 0
+		}
+	}
+	for _, r := range c.rows {
+		r.sum = 0
+		r.window.reset()
+		r.recent.reset()
+		for _, x := range r.cells {
+			if slices.Contains(names, x.instance) {
+				x.window.reset()
+			}
+		}
+	}
 }
 
 // instancesOf lists the findings that are about instances for everybody, one for

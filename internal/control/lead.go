@@ -41,7 +41,7 @@ func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.
 	if t.calmly() {
 		return
 	}
-	if due := m.now-t.looked >= rampTick; c.settings.Automatic() || t.gate.State == breaker.Closed {
+	if due := m.now-t.looked >= lookInterval; c.settings.Automatic() || t.gate.State == breaker.Closed {
 		if !due && (!t.news || t.gate.State == breaker.Closed) {
 			return
 		}

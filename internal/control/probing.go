@@ -13,8 +13,9 @@ const (
 	firstProbe = 200 * time.Millisecond
 	// Probes that come this often are let out as a share of the calls; rarer ones
 	// by turns: a few offered, and none once one has answered.
-	steadyProbes = 350 * time.Millisecond
-	offered      = 5 // calls that an offer lets through if none answers
+	steadyProbes  = 350 * time.Millisecond
+	siblingProbes = time.Second
+	offered       = 5 // calls that an offer lets through if none answers
 )
 
 // spacing is how far probes are apart: the cost of a probe against that of a late
@@ -22,7 +23,11 @@ const (
 // a Lindy hazard; algorithms.md, 1).
 func (t *target) spacing(now time.Duration) time.Duration {
 	age := (now - t.outage).Seconds()
-	return time.Duration(math.Sqrt((age+0.2)/t.flow.demand(now, true)) * float64(time.Second))
+	tau := time.Duration(math.Sqrt((age+0.2)/t.flow.demand(now, true)) * float64(time.Second))
+	if t.blind {
+		return max(siblingProbes, 4*tau) // its calls go elsewhere meanwhile: a late recovery costs little
+	}
+	return tau
 }
 
 // search lets probes out of an open target and looks at what they came to. It
@@ -56,7 +61,11 @@ func (t *target) search(now time.Duration, s *policy.Settings) bool {
 // along, it takes more in a row: a sequential test of health against the share of
 // good answers that the outage itself has shown.
 func (t *target) recovered() bool {
-	const healthy, enough = 0.98, 1.5
+	const healthy = 0.98
+	enough := 1.5
+	if t.blind {
+		enough = 4
+	}
 	ok, n := t.probed.ok, t.probed.n
 	sum := 0.0
 	for i := max(t.flow.head-flowSteps+1, 0); i <= t.flow.head; i++ {

@@ -106,6 +106,9 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 	} else if q.full() && r.fresh && !t.pressed && r.limit <= 0.55*demand && q.spoilt < 0.6 && !q.refused() {
 		r.own = max(t.calm, q.latency)
 	} else if q.full() {
+		if now-r.stepped < rampTick {
+			return false
+		}
 		t.cut(now, q, timeout, demand)
 		return true
 	}
@@ -168,7 +171,9 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 		if !r.proven {
 			r.capacity = min(r.capacity, t.flow.goodput(now, 300*time.Millisecond))
 		}
-		r.capacity += (good - r.capacity) * 15 / 100
+		if good > r.capacity || q.refused() || r.waiting > 0.1*r.capacity {
+			r.capacity += (good - r.capacity) * 15 / 100
+		}
 	default:
 		switch {
 		case good < 0.1*min(r.limit, demand) && now-r.began > time.Second+2*timeout:
