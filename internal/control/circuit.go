@@ -18,6 +18,7 @@ type circuit struct {
 	whole     *target
 	parts     []*part // by instance
 	rows      []*row  // by replica
+	rest      *row    // evidence of replicas that are told apart no more, nil if there are none
 	seen      map[string]time.Duration
 	dirty     bool // something is to be said
 	sent      time.Duration
@@ -65,21 +66,24 @@ func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *u
 }
 
 // calmly reports whether nothing is under way.
-func (c *circuit) calmly() bool {
-	if !c.whole.calmly() || c.dirty {
-		return false
+func (c *circuit) calmly() bool { return !c.dirty && !c.standing() }
+
+// standing reports whether a verdict stands: something is not closed, or not fully.
+func (c *circuit) standing() bool {
+	if !c.whole.calmly() {
+		return true
 	}
 	for _, p := range c.parts {
 		if !p.calmly() {
-			return false
+			return true
 		}
 	}
 	for _, r := range c.rows {
 		if r.own != nil {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func (c *circuit) findRow(id fleet.ReplicaID) (at int, found bool) {
@@ -211,7 +215,8 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 				r.window.add(at, tally{b.Succeeded + b.Failed, b.Failed})
 				first := tally{b.Succeeded + b.Failed - min(b.RetriedSucceeded+b.RetriedFailed, b.Succeeded+b.Failed), b.Failed - min(b.RetriedFailed, b.Failed)}
 				if first.n > 0 {
-					r.cell(x.Route, x.Instance).window.add(at, first)
+					c.cell(now, r, x.Route, x.Instance).window.add(at, first)
+					c.callee.past.add(x.Route, count{float64(first.n), float64(first.k)})
 				}
 				if b.Failed > 0 {
 					c.callee.failing = true
@@ -248,24 +253,10 @@ func (c *circuit) apply(t *target, at time.Duration, b *fleet.Bucket, current bo
 	}
 }
 
-func (r *row) cell(route, instance string) *cell {
-	for _, x := range r.cells {
-		if x.route == route && x.instance == instance {
-			return x
-		}
-	}
-	if len(r.cells) >= maxCells && (route != "" || instance != "") {
-		return r.cell("", "")
-	}
-	x := &cell{route: route, instance: instance, window: newWindow(cellSpan, 16)}
-	r.cells = append(r.cells, x)
-	return x
-}
-
 // forget drops what was seen under an earlier generation of the whole, and what
 // replicas have done alone: the whole's word takes its place.
 func (c *circuit) forget() {
-	for _, r := range c.rows {
+	for _, r := range c.evidenceRows() {
 		r.own, r.local, r.alone = nil, "", ""
 		r.window.reset()
 		for _, x := range r.cells {

@@ -12,7 +12,7 @@ import (
 // so too, and reports whether the failures are theirs.
 func (m *Mind) openParts(c *circuit, named []finding) bool {
 	explained := false
-	for _, f := range instancesOf(named) {
+	for _, f := range c.instancesOf(named) {
 		p := c.part(m.now, f.instance)
 		if !p.calmly() {
 			explained = true
@@ -41,21 +41,16 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 	return explained
 }
 
-// instancesOf lists the findings that are about instances for everybody, one for
-// each instance.
-func instancesOf(named []finding) []finding {
+// instancesOf lists the findings that are about instances for all replicas here,
+// one for each instance.
+func (c *circuit) instancesOf(named []finding) []finding {
 	var each []finding
 	for _, f := range named {
-		switch {
-		case f.replica != "":
-		case f.instance != "":
-			each = append(each, f)
-		case f.set != nil:
-			for _, name := range f.set.names {
-				one := f
-				one.instance, one.set = name, nil
-				each = append(each, one)
-			}
+		names, _ := f.instances(c.id.Caller.String())
+		for _, name := range names {
+			one := f
+			one.instance, one.set = name, nil
+			each = append(each, one)
 		}
 	}
 	return each
@@ -71,7 +66,7 @@ type seenInstance struct {
 func (ce *callee) instance(name string, now time.Duration, seconds int) (e seenInstance) {
 	var present, failing []string
 	for _, c := range ce.circuits {
-		for _, r := range c.rows {
+		for _, r := range c.evidenceRows() {
 			var sum tally
 			for _, x := range r.cells {
 				if x.instance == name {
@@ -113,7 +108,7 @@ func (c *circuit) instanceOver(name string, now time.Duration) (seenInstance, bo
 // anyInstanceOver reports whether an instance alone is over the thresholds.
 func (c *circuit) anyInstanceOver(now time.Duration) bool {
 	failing := make(map[string]bool)
-	for _, r := range c.rows {
+	for _, r := range c.evidenceRows() {
 		for _, x := range r.cells {
 			if x.instance != "" && !failing[x.instance] && x.window.sum(now, windowSteps).k > 0 {
 				failing[x.instance] = true

@@ -46,6 +46,8 @@ type callee struct {
 	circuits []*circuit
 	failing  bool          // evidence of failures has come since the last look
 	looked   time.Duration // when locate was last asked
+	past     history       // what is normal
+	held     holding       // of evidence, within bounds
 }
 
 // New makes a mind that knows nothing yet.

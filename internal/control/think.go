@@ -18,9 +18,16 @@ func (m *Mind) think() {
 			ce.looked = m.now
 			ce.failing = m.judge(ce)
 		}
+		standing := false
 		for _, c := range ce.circuits {
 			m.lead(c)
 			m.say(c)
+			standing = standing || c.standing()
+		}
+		if standing {
+			ce.past.drop(m.now)
+		} else {
+			ce.past.turn(m.now)
 		}
 	}
 }
@@ -45,7 +52,7 @@ func (m *Mind) judge(ce *callee) (again bool) {
 			continue
 		}
 		if !located {
-			named, located = locate(ce, m.now), true
+			named, located = m.locate(ce), true
 		}
 		switch {
 		case m.openParts(c, named):
