@@ -36,6 +36,7 @@ const (
 	nameOwnScore   = 6  // from which one replica's own part is named
 	nameScore      = 8  // an instance, route, pair or set
 	nameWideScore  = 10 // a caller or the whole callee
+	fewFailures    = 5  // a call that failed and was tried three times more is no part
 	besides        = 3  // less where another part is named: that something is wrong is known then
 	sureGap        = 1.6
 	nestingPenalty = 1.6094379124341003 // ln 5: the best of five windows
@@ -173,7 +174,7 @@ func (s *scanner) verdict(e *explanation) (v verdict) {
 		if len(kept) > 0 {
 			need -= besides
 		}
-		if c.score-nestingPenalty >= need {
+		if c.score-nestingPenalty >= need && s.failures(&c.place) >= fewFailures {
 			kept = append(kept, c)
 		}
 	}
@@ -189,6 +190,12 @@ func (s *scanner) verdict(e *explanation) (v verdict) {
 		v.suspect = &f
 	}
 	return v
+}
+
+// failures inside a place.
+func (s *scanner) failures(p *place) float64 {
+	sum := s.sum(p, func(int) bool { return false })
+	return sum.k
 }
 
 // gaps finds for each part what would be next best in its stead.
