@@ -1,7 +1,5 @@
 package control
 
-import "math"
-
 // locate names the smallest parts of a callee that explain its failures, best
 // first, at most three; none where the evidence does not say: then the opener has
 // to do with the circuit as a whole, or wait. It names targets; it never opens.
@@ -208,10 +206,10 @@ func (s *scanner) gaps(e *explanation) {
 			}
 		}
 		c := &e.parts[i]
-		c.gap = math.Inf(1)
+		c.gap = c.score // where nothing else speaks: to nothing at all
 		for _, other := range s.scan() {
 			if !s.same(&other.place, &c.place) {
-				c.gap, c.next = max(0, c.score-other.score), other.place
+				c.gap, c.next, c.rival = max(0, c.score-other.score), other.place, true
 				break
 			}
 		}

@@ -147,7 +147,7 @@ func (s *scanner) finding(e *explanation, i int) finding {
 	}
 	fmt.Fprintf(&why, "everything else %.0f of %.0f", rest.k, rest.n)
 	f.side = s.sideOf(&c.place, &why)
-	if !math.IsInf(c.gap, 1) {
+	if c.rival {
 		next := s.labelled(&c.next)
 		if c.gap < sureGap {
 			fmt.Fprintf(&why, "; it may as well be %s, %s less likely", next.String(), odds(c.gap))

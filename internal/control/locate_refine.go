@@ -1,19 +1,15 @@
 package control
 
-// Of refining.
-const (
-	oneObserver = 0.9  // share of the failing weight that makes a part that observer's
-	seconded    = 3    // unless what the others see bears it out
-	widenScore  = 3    // what the rest of a pair's parent must show
-	widenShare  = 0.15 // and how much of it must fail
-)
+// oneObserver is the share of the failing weight that makes a part that
+// observer's own.
+const oneObserver = 0.9
 
-// refine puts the parts of an explanation right: a pair whose parent fails too
-// becomes the parent, a part that hardly anybody else sees failing becomes that
-// observer's own, and what another part holds is dropped.
+// refine puts the parts of an explanation right: a part that hardly anybody else
+// sees failing becomes that observer's own, and what another part holds is
+// dropped. So a pair whose parent fails too becomes the parent, since the rest of
+// the parent has been found as a second part.
 func (s *scanner) refine(e *explanation) {
 	for i := range e.parts {
-		s.widen(e.parts, i)
 		s.narrow(&e.parts[i].place)
 	}
 	var kept []candidate
@@ -42,36 +38,6 @@ func (s *scanner) within(a, b *place) bool {
 	return true
 }
 
-// widen makes a pair its parent where the parent's other cells fail as well.
-func (s *scanner) widen(parts []candidate, i int) {
-	own := parts[i].place
-	labels := 0
-	for kind := range own.at {
-		if own.has(kind) {
-			labels++
-		}
-	}
-	if labels != 2 {
-		return
-	}
-	best := float64(widenScore)
-	for kind := range own.at {
-		if !own.has(kind) {
-			continue
-		}
-		parent := own
-		parent.at[kind] = anyLabel
-		sum := s.sum(&parent, func(x int) bool { return inAny(parts, s.ids[x]) })
-		if sum.k < 2 || sum.k <= widenShare*sum.n {
-			continue
-		}
-		if l := sum.likelihood(); l > best {
-			best = l
-			parts[i].place = parent
-		}
-	}
-}
-
 // narrow makes a part that hardly anybody else sees failing that observer's own:
 // nobody claims anything beyond itself alone.
 func (s *scanner) narrow(p *place) {
@@ -91,7 +57,7 @@ func (s *scanner) narrow(p *place) {
 			continue
 		}
 		rest := s.sum(p, func(i int) bool { return s.ids[i][byReplica] == int32(r) })
-		if rest.thin() || rest.likelihood() < seconded {
+		if rest.thin() { // what the others see does not bear it out
 			p.at[byReplica], p.at[byCaller], p.replicas = int32(r), anyLabel, nil
 		}
 	}

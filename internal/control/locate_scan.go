@@ -128,6 +128,7 @@ type candidate struct {
 	score float64
 	gap   float64 // to the next best part
 	next  place
+	rival bool // there is a next best
 }
 
 // scanner scores the parts of one callee in one look. It numbers labels and parts
