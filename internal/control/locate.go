@@ -19,7 +19,7 @@ package control
 // and Zheng, "Fast subset scan for multivariate event detection", 2013).
 //
 // Retries are left out, since they fail together. Normal is twice what the route
-// has failed in the past, not less than 2 % (locate_normal.go), and as much more as
+// has failed in the past, not less than 1 % (locate_normal.go), and as much more as
 // all that is outside the parts fails (rest). Windows are nested: a fresh fault is
 // not to be outweighed by the good calls before it.
 //
@@ -28,7 +28,7 @@ package control
 // into: then nothing is named, and the best guess is a suspicion.
 func (m *Mind) locate(ce *callee) []finding { return m.look(ce).named }
 
-// Of locate: constants measured in algorithms.md, section 2.
+// Of locate. docs/evaluation.md says what they reach.
 const (
 	suspectScore   = 3  // nats from which a part is suspected, but not named
 	nameOwnScore   = 6  // from which one replica's own part is named

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Of what is normal: constants measured in algorithms.md, section 2.
+// Of what is normal on a route.
 const (
 	healthyFloor = 0.005 // nothing is taken to be better than this
 	tolerance    = 2     // times what a route has failed in the past is normal
