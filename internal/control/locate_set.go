@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -21,7 +22,14 @@ const pathTurns = 4
 // nameSet is a set of labels: sorted names.
 type nameSet struct{ names []string }
 
-func (s *nameSet) String() string { return strings.Join(s.names, " ") }
+// String tells the first of them, and how many more there are: it is for people.
+func (s *nameSet) String() string {
+	const few = 8
+	if len(s.names) <= few {
+		return strings.Join(s.names, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(s.names[:few-1], " "), len(s.names)-few+1)
+}
 
 func (s *nameSet) has(name string) bool {
 	_, found := slices.BinarySearch(s.names, name)
