@@ -214,6 +214,7 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 			if current {
 				r.window.add(at, tally{b.Succeeded + b.Failed, b.Failed})
 				first := tally{b.Succeeded + b.Failed - min(b.RetriedSucceeded+b.RetriedFailed, b.Succeeded+b.Failed), b.Failed - min(b.RetriedFailed, b.Failed)}
+				first.k = min(first.k, first.n) // whoever counts wrong
 				if first.n > 0 {
 					c.cell(now, r, x.Route, x.Instance).window.add(at, first)
 					c.callee.past.add(x.Route, count{float64(first.n), float64(first.k)})

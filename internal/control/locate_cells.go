@@ -91,7 +91,7 @@ func (m *Mind) evidence(ce *callee) *evidence {
 					if t.n == 0 {
 						break
 					}
-					cell.seen[span] = count{float64(t.n), float64(t.k)}
+					cell.seen[span] = count{float64(t.n), float64(min(t.k, t.n))} // sums of hostile counts wrap
 				}
 				if cell.seen[0].n > 0 {
 					ev.cells = append(ev.cells, cell)

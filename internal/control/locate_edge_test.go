@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/datapunk/switchgear/policy"
 )
 
 // set has cells fail as f says.
@@ -182,7 +180,7 @@ func TestNormalIsNotLearntFromWhatIsNamed(t *testing.T) {
 			f.hear("c", fmt.Sprint("r", r), "cart", fmt.Sprint("i", i), "/", ok, failed)
 		}
 	}
-	ce := f.callees[policy.Service{Namespace: "t", Name: "cart"}]
+	ce := f.callees[cart]
 	if v := f.look(ce); len(v.named) != 1 || v.named[0].instance != "i2" {
 		t.Fatalf("named %+v, want i2", v.named)
 	}

@@ -84,7 +84,7 @@ func TestEvidenceIsBounded(t *testing.T) {
 			}
 		}
 	}
-	ce := f.callees[policy.Service{Namespace: "t", Name: "cart"}]
+	ce := f.callees[cart]
 	held := 0
 	var sum count
 	for _, c := range ce.circuits {
@@ -119,9 +119,35 @@ func TestEvidenceElsewhereIsOfOtherCallees(t *testing.T) {
 	f.hear("c0", "r0", "stock", "", "", 1, 9)
 	f.hear("c0", "r1", "stock", "", "", 10, 0)
 	f.hear("c1", "r9", "stock", "", "", 3, 0)
-	got := f.elsewhere(f.callees[policy.Service{Namespace: "t", Name: "cart"}])
+	got := f.elsewhere(f.callees[cart])
 	want := "[{r0 t/stock {10 9}} {r1 t/stock {10 0}}]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("elsewhere %v, want %s", got, want)
+	}
+}
+
+func TestEvidenceNeverHoldsMoreFailuresThanCalls(t *testing.T) {
+	f := bareFleet()
+	for range 3 {
+		for _, c := range []fleet.Counts{
+			{Succeeded: 1, Failed: 10, RetriedSucceeded: 10},
+			{Succeeded: 1<<32 - 5, Failed: 10},
+			{Succeeded: 1 << 31, Failed: 1 << 31},
+			{Succeeded: 1<<31 - 7, Failed: 10},
+			{Succeeded: 1<<31 - 12, Failed: 10},
+			{Failed: 1<<32 - 1},
+		} {
+			f.step(Input{Report: &ReplicaReport{From: replica(0), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
+				Callee: cart, Cells: []fleet.Cell{{Instance: "i", Buckets: []fleet.Bucket{{Counts: c}}}},
+			}}}}})
+			for _, x := range f.evidence(f.callees[cart]).cells {
+				if x.seen[0].k > x.seen[0].n {
+					t.Errorf("after %+v: %v", c, x.seen[0])
+				}
+			}
+		}
+	}
+	if p := f.callees[cart].past; len(p.routes) > 0 && p.routes[0].recent.k > p.routes[0].recent.n {
+		t.Errorf("learns %v", p.routes[0].recent)
 	}
 }

@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/datapunk/switchgear/policy"
 )
 
 func TestNormalIsLearntAndFrozenWhileAVerdictStands(t *testing.T) {
 	f := newFleet(3)
-	past := func() count { return f.callees[policy.Service{Namespace: "t", Name: "cart"}].past.of("") }
+	past := func() count { return f.callees[cart].past.of("") }
 	good := func(seconds int) {
 		for range seconds {
 			for i := range 3 {
