@@ -190,11 +190,3 @@ func TestNormalIsNotLearntFromWhatIsNamed(t *testing.T) {
 		t.Errorf("%v is learnt of a time when an instance was named", got)
 	}
 }
-
-func TestLongSetsAreToldInShort(t *testing.T) {
-	eight := &nameSet{strings.Fields("a b c d e f g h")}
-	ten := &nameSet{strings.Fields("a b c d e f g h i j")}
-	if got := eight.String() + "; " + ten.String(); got != "a b c d e f g h; a b c d e f g and 3 more" {
-		t.Error(got)
-	}
-}
