@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -188,5 +189,32 @@ func TestNormalIsNotLearntFromWhatIsNamed(t *testing.T) {
 	ce.past.turn(f.at + 3*pastTurn)
 	if got := ce.past.of("/"); got.n != 0 {
 		t.Errorf("%v is learnt of a time when an instance was named", got)
+	}
+}
+
+// The command looks 50,000 times at callees drawn wide.
+func TestLocateHealthyLooksRaiseNoAlarm(t *testing.T) {
+	rng := rand.New(rand.NewPCG(15, 16))
+	for range 3000 {
+		m := mesh{2 + rng.IntN(4), 1 + rng.IntN(5), 1 + rng.IntN(3)}
+		past := m.past()
+		var share []float64
+		for q := range past {
+			share = append(share, 0.05*rng.Float64())
+			past[q].Failed = past[q].Calls * share[q]
+		}
+		rises := 1 + rng.Float64() // up to twice as much is normal
+		cells := set(m.cells(0, nil), func(c *Cell) {
+			c.Age = rng.IntN(16)
+			c.Calls = 1 + rng.IntN(30)
+			for range c.Calls {
+				if rng.Float64() < rises*share[c.Route[1]-'0'] {
+					c.Failed++
+				}
+			}
+		})
+		if named, _ := Locate(&Evidence{Cells: cells, Past: past}); len(named) > 0 {
+			t.Fatalf("named %+v where nothing is wrong", named)
+		}
 	}
 }

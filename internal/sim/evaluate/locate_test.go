@@ -8,7 +8,7 @@ import (
 // The figures of docs/evaluation.md come from the command, on other seeds and
 // more cases; these are loose enough to hold on few.
 func TestLocateKeepsItsPromise(t *testing.T) {
-	got, err := Locate(t.Context(), 900_000, 12, 400, io.Discard)
+	got, err := Locate(t.Context(), 900_000, 6, 200, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
