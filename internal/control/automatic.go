@@ -18,24 +18,24 @@ import (
 const suspicion = 0.4
 
 // alarmed is how near a circuit is to opening: 1 is there.
-func (c *circuit) alarmed(now time.Duration) (level float64, e evidence) {
+func (c *circuit) alarmed(now time.Duration) (level float64) {
 	t := c.whole
-	e = t.flow.evidence()
+	e := t.flow.sums()
 	if e.fast == 0 && e.slow == 0 {
-		return 0, e
+		return 0
 	}
 	demand := t.flow.demand(now, c.suspected != 0 || t.hot(now))
 	h := alarm(demand, c.record.normal())
 	if now-t.tripped < relapseSpan {
 		h = min(h, relapseBase+relapsePer*math.Log1p(demand))
 	}
-	return max(e.fast/h, e.slow/steadyAlarm(demand)), e
+	return max(e.fast/h, e.slow/steadyAlarm(demand))
 }
 
 // watch judges a closed circuit and reports whether there is reason to look again
 // without new failures.
 func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
-	level, _ := c.alarmed(m.now)
+	level := c.alarmed(m.now)
 	congested := c.whole.queue(m.now, 20, c.callTimeout())
 	if congested.sudden() {
 		c.whole.limitNow(m.now, congested, c.callTimeout())

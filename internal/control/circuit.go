@@ -22,6 +22,7 @@ type circuit struct {
 	observers  map[string]*observer
 	demand     window // of all rows, over 4 s
 	record     record
+	rest       *row // evidence of replicas that are told apart no more, nil if there are none
 	seen       map[string]*seenInstance
 	timeout    time.Duration // the callers', 0 if not known
 	dirty      bool          // something is to be said
@@ -85,21 +86,24 @@ func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *u
 func (c *circuit) news() bool { return !c.calmly() || c.suspected != 0 }
 
 // calmly reports whether nothing is under way.
-func (c *circuit) calmly() bool {
-	if !c.whole.calmly() || c.dirty {
-		return false
+func (c *circuit) calmly() bool { return !c.dirty && !c.standing() }
+
+// standing reports whether a verdict stands: something is not closed, or not fully.
+func (c *circuit) standing() bool {
+	if !c.whole.calmly() {
+		return true
 	}
 	for _, p := range c.parts {
 		if !p.calmly() {
-			return false
+			return true
 		}
 	}
 	for _, r := range c.rows {
 		if r.own != nil {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func (c *circuit) findRow(id fleet.ReplicaID) (at int, found bool) {
@@ -251,7 +255,7 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		default:
 			apply(c.whole, at, b, current, weight)
 			if current {
-				c.judged(r, x, seen, at, b)
+				c.judged(now, r, x, seen, at, b)
 			}
 		}
 		if len(c.seen) == 0 {
@@ -267,10 +271,11 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 }
 
 // judged keeps what counts for a verdict on the whole by who saw it and where.
-func (c *circuit) judged(r *row, x *fleet.Cell, seen *seenInstance, at time.Duration, b *fleet.Bucket) {
+func (c *circuit) judged(now time.Duration, r *row, x *fleet.Cell, seen *seenInstance, at time.Duration, b *fleet.Bucket) {
 	all := tally{b.Succeeded + b.Failed, b.Failed}
 	retried := min(b.RetriedSucceeded+b.RetriedFailed, all.n)
 	first := tally{all.n - retried, b.Failed - min(b.RetriedFailed, b.Failed)}
+	first.k = min(first.k, first.n) // whoever counts wrong
 	r.window.add(at, all)
 	r.recent.add(at, first)
 	r.sum = outright.run(r.sum, float64(first.k), float64(first.n-min(first.k, first.n)))
@@ -278,7 +283,8 @@ func (c *circuit) judged(r *row, x *fleet.Cell, seen *seenInstance, at time.Dura
 		seen.sum = partly.run(seen.sum, float64(first.k), float64(first.n-min(first.k, first.n)))
 	}
 	if first.n > 0 {
-		r.cell(x.Route, x.Instance).window.add(at, first)
+		c.cell(now, r, x.Route, x.Instance).window.add(at, first)
+		c.callee.past.add(x.Route, count{float64(first.n), float64(first.k)})
 	}
 	if b.Failed > 0 {
 		c.callee.failing = true
@@ -311,27 +317,13 @@ func apply(t *target, at time.Duration, b *fleet.Bucket, current bool, weight fl
 	}
 }
 
-func (r *row) cell(route, instance string) *cell {
-	for _, x := range r.cells {
-		if x.route == route && x.instance == instance {
-			return x
-		}
-	}
-	if len(r.cells) >= maxCells && (route != "" || instance != "") {
-		return r.cell("", "")
-	}
-	x := &cell{route: route, instance: instance, window: newWindow(cellSpan, 16)}
-	r.cells = append(r.cells, x)
-	return x
-}
-
 // forget drops what was seen under an earlier generation of the whole, and what
 // replicas have done alone: the whole's word takes its place.
 func (c *circuit) forget() {
 	for _, x := range c.seen {
 		x.sum = 0
 	}
-	for _, r := range c.rows {
+	for _, r := range c.evidenceRows() {
 		r.own, r.local, r.alone, r.sum = nil, "", "", 0
 		r.window.reset()
 		r.recent.reset()

@@ -39,6 +39,7 @@ const (
 	cellSpan      = 16 * time.Second
 	maxCircuits   = 20_000
 	maxCells      = 256
+	maxLocated    = 4096
 	maxInstances  = 4096
 	forgetPart    = time.Minute
 	forgetCircuit = time.Hour
@@ -84,6 +85,9 @@ func Defaults() []Default {
 		d("cells: span", cellSpan, "longest of the nested windows in which faults are located"),
 		d("limit: circuits", maxCircuits, "of one daemon, at some 10 KB each; reports of more are not followed"),
 		d("limit: cells", maxCells, "of one replica and circuit; more are folded into one without labels"),
+		d("limit: cells of a callee", maxLocated, "of all replicas: the routes with the fewest calls are folded first, then replicas into their caller"),
+		d("normal: tolerance", tolerance, "times what a route used to fail: raised by as much, no part is sick"),
+		d("normal: past that counts", pastCap, "calls of a route, older ones fade: some minutes to weeks"),
 		d("limit: instances", maxInstances, "of one circuit"),
 		d("instance is forgotten after", forgetPart, "that nobody has called: it no longer counts for maxEjectionPercent"),
 		d("circuit is forgotten after", forgetCircuit, "that nobody has reported"),

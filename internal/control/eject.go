@@ -15,7 +15,7 @@ import (
 func (m *Mind) openParts(c *circuit, named []finding) bool {
 	explained := false
 	var opened []string
-	for _, f := range instancesOf(named) {
+	for _, f := range c.instancesOf(named) {
 		p := c.part(m.now, f.instance)
 		if !p.calmly() {
 			explained = true
@@ -63,7 +63,7 @@ func (c *circuit) forgetInstances(names []string) {
 			x.sum = 0
 		}
 	}
-	for _, r := range c.rows {
+	for _, r := range c.evidenceRows() {
 		r.sum = 0
 		r.window.reset()
 		r.recent.reset()
@@ -75,21 +75,16 @@ func (c *circuit) forgetInstances(names []string) {
 	}
 }
 
-// instancesOf lists the findings that are about instances for everybody, one for
-// each instance.
-func instancesOf(named []finding) []finding {
+// instancesOf lists the findings that are about instances for all replicas here,
+// one for each instance.
+func (c *circuit) instancesOf(named []finding) []finding {
 	var each []finding
 	for _, f := range named {
-		switch {
-		case f.replica != "":
-		case f.instance != "":
-			each = append(each, f)
-		case f.set != nil:
-			for _, name := range f.set.names {
-				one := f
-				one.instance, one.set = name, nil
-				each = append(each, one)
-			}
+		names, _ := f.instances(c.id.Caller.String())
+		for _, name := range names {
+			one := f
+			one.instance, one.set = name, nil
+			each = append(each, one)
 		}
 	}
 	return each
@@ -105,7 +100,7 @@ type instanceEvidence struct {
 func (ce *callee) instance(name string, now time.Duration, seconds int) (e instanceEvidence) {
 	var present, failing []string
 	for _, c := range ce.circuits {
-		for _, r := range c.rows {
+		for _, r := range c.evidenceRows() {
 			var sum tally
 			for _, x := range r.cells {
 				if x.instance == name {
@@ -117,10 +112,10 @@ func (ce *callee) instance(name string, now time.Duration, seconds int) (e insta
 			e.n += sum.n
 			e.k += sum.k
 			if sum.n > 0 {
-				present = append(present, r.observer.name)
+				present = append(present, r.by())
 			}
 			if sum.k > 0 {
-				failing = append(failing, r.observer.name)
+				failing = append(failing, r.by())
 			}
 		}
 	}
@@ -166,7 +161,7 @@ func (c *circuit) instanceFails(name string, now time.Duration) (instanceEvidenc
 // anyInstanceOver reports whether an instance alone is over the thresholds.
 func (c *circuit) anyInstanceOver(now time.Duration) bool {
 	failing := make(map[string]bool)
-	for _, r := range c.rows {
+	for _, r := range c.evidenceRows() {
 		for _, x := range r.cells {
 			if x.instance != "" && !failing[x.instance] && x.window.sum(now, windowSteps).k > 0 {
 				failing[x.instance] = true

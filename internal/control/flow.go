@@ -12,7 +12,7 @@ import (
 type flow struct {
 	head    int64
 	slots   [flowSteps]current
-	carry   evidence
+	carry   sums
 	slow    test          // the test at the circuit's openAbove
 	force   float64       // the share that is admitted now
 	timeout time.Duration // the callers', 0 if not known
@@ -120,7 +120,7 @@ func (f *flow) share(now time.Duration, whole *flow, share float64) {
 
 // forget drops the verdicts of an earlier generation, but for demand and goodput.
 func (f *flow) forget() {
-	f.carry = evidence{}
+	f.carry = sums{}
 	for i := range f.slots {
 		s := &f.slots[i]
 		*s = current{offered: s.offered, rejected: s.rejected, force: s.force, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, latency: s.latency}
@@ -222,18 +222,18 @@ func (f *flow) goodput(now, over time.Duration) float64 {
 	return float64(f.span(now, over+late, late).good) / over.Seconds()
 }
 
-// evidence is how far the sequential tests have gone.
-type evidence struct{ fast, slow float64 }
+// sums are how far the sequential tests have gone.
+type sums struct{ fast, slow float64 }
 
-func (e *evidence) add(s *current, slow test) {
+func (e *sums) add(s *current, slow test) {
 	if s.failed > 0 || s.ok > 0 {
 		e.fast = outright.run(e.fast, s.failed, s.ok)
 		e.slow = slow.run(e.slow, s.failed, s.ok)
 	}
 }
 
-// evidence runs the tests over what the steps hold, in the order of events.
-func (f *flow) evidence() evidence {
+// sums runs the tests over what the steps hold, in the order of events.
+func (f *flow) sums() sums {
 	e := f.carry
 	for i := max(f.head-flowSteps+1, 0); i <= f.head; i++ {
 		e.add(&f.slots[i%flowSteps], f.slow)

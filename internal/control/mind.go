@@ -48,6 +48,8 @@ type callee struct {
 	failing  bool          // evidence of failures has come since the last look
 	restless bool          // something is under way
 	looked   time.Duration // when locate was last asked
+	past     history       // what is normal
+	held     holding       // of evidence, within bounds
 }
 
 // New makes a mind that knows nothing yet.

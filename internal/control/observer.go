@@ -12,6 +12,14 @@ type observer struct {
 	demand window
 }
 
+// by is the name of who saw a row; what is folded together has none.
+func (r *row) by() string {
+	if r.observer == nil {
+		return ""
+	}
+	return r.observer.name
+}
+
 // observer gives the one of a name, and makes it where there is none.
 func (c *circuit) observer(name string) *observer {
 	o := c.observers[name]

@@ -37,10 +37,10 @@ func (c *circuit) pooled(now time.Duration, steps int) (w pooled) {
 	var present, failing []string
 	for i, r := range c.rows {
 		if sums[i].n > 0 {
-			present = append(present, r.observer.name)
+			present = append(present, r.by())
 		}
 		if sums[i].k > 0 {
-			failing = append(failing, r.observer.name)
+			failing = append(failing, r.by())
 		}
 	}
 	w.present, w.observers = distinct(present), distinct(failing)

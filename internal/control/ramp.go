@@ -268,7 +268,7 @@ func (t *target) follow(now time.Duration) bool {
 // outage did.
 func (t *target) relapsed(c *current, s *policy.Settings) bool {
 	if s.Automatic() {
-		e := t.flow.evidence()
+		e := t.flow.sums()
 		return e.fast >= rampAlarm || e.slow >= steadyAlarm(0)
 	}
 	n := c.ok + c.failed

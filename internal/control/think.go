@@ -32,10 +32,17 @@ func (m *Mind) think() {
 			ce.failing = m.judge(ce)
 		}
 		ce.restless = ce.failing
+		standing := false
 		for _, c := range ce.circuits {
 			m.lead(c)
 			m.say(c)
 			ce.restless = ce.restless || !c.calmly() || c.suspected != 0
+			standing = standing || c.standing()
+		}
+		if standing {
+			ce.past.drop(m.now)
+		} else {
+			ce.past.turn(m.now)
 		}
 	}
 }
@@ -47,7 +54,7 @@ func (m *Mind) judge(ce *callee) (again bool) {
 	located := false
 	find := func() []finding {
 		if !located {
-			named, located = locate(ce, m.now), true
+			named, located = m.locate(ce), true
 		}
 		return named
 	}

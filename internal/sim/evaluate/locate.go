@@ -33,12 +33,21 @@ type LocatedKind struct {
 	Kind  string  `json:"kind"`
 	Cases int     `json:"cases"`
 	Exact float64 `json:"exact"`
+	// Of the others: nothing was named, of which the best guess was right; or
+	// something else was named.
+	Unnamed   float64 `json:"unnamed"`
+	Suspected float64 `json:"suspected"`
+	Wrong     float64 `json:"wrong"`
+	// Of the exact, how many could be told whose fault it was, and how many were told right.
+	Told  int `json:"told"`
+	Right int `json:"right"`
 }
 
 // look is one case's outcome.
 type look struct {
-	exact              bool
-	collateral, missed float64
+	exact, none, suspected bool
+	told, right            bool
+	collateral, missed     float64
 }
 
 // Locate measures on cases of every kind of fault, looks of healthy traffic, and
@@ -56,9 +65,7 @@ func Locate(ctx context.Context, first uint64, cases, looks int, progress io.Wri
 		}
 		row := LocatedKind{Kind: kind, Cases: n}
 		for _, l := range seen {
-			if l.exact {
-				row.Exact++
-			}
+			row.add(&l)
 			if slices.Contains(partial.Faults, kind) {
 				all.Collateral += l.collateral
 				all.Missed += l.missed
@@ -71,13 +78,36 @@ func Locate(ctx context.Context, first uint64, cases, looks int, progress io.Wri
 			all.Cases += n
 			all.Exact += row.Exact
 		}
-		row.Exact /= float64(max(n, 1))
+		for _, share := range [...]*float64{&row.Exact, &row.Unnamed, &row.Suspected, &row.Wrong} {
+			*share /= float64(max(n, 1))
+		}
 		all.Kinds = append(all.Kinds, row)
-		fmt.Fprintf(progress, "%-18s %6d cases, %.3f exact\n", kind, n, row.Exact)
+		fmt.Fprintf(progress, "%-22s %6d cases, %.3f exact, %.3f unnamed, of them %.3f suspected, %.3f wrong; %d of %d told whose fault\n",
+			kind, n, row.Exact, row.Unnamed, row.Suspected, row.Wrong, row.Right, row.Told)
 	}
 	total := float64(max(all.Cases, 1))
 	all.Exact, all.Collateral, all.Missed = all.Exact/total, all.Collateral/total, all.Missed/total
 	return all, nil
+}
+
+func (k *LocatedKind) add(l *look) {
+	switch {
+	case l.exact:
+		k.Exact++
+	case l.none:
+		k.Unnamed++
+		if l.suspected {
+			k.Suspected++
+		}
+	default:
+		k.Wrong++
+	}
+	if l.told {
+		k.Told++
+		if l.right {
+			k.Right++
+		}
+	}
 }
 
 func each(ctx context.Context, kind string, first uint64, n int) ([]look, error) {
@@ -97,29 +127,74 @@ func each(ctx context.Context, kind string, first uint64, n int) ([]look, error)
 }
 
 func judge(c *partial.Case) look {
-	cells := make([]control.Cell, len(c.Cells))
+	found, suspected := control.Locate(evidenceOf(c))
+	named := parts(found)
+	if len(c.Liars) > 0 {
+		l := look{exact: true, none: len(named) == 0}
+		for i := range c.Cells {
+			if x := &c.Cells[i]; !slices.Contains(c.Liars, x.Replica) && holds(named, x) {
+				l.exact = false
+			}
+		}
+		return l
+	}
+	l := compare(c, named)
+	l.none = len(named) == 0
+	if l.none && suspected != nil {
+		l.suspected = compare(c, parts([]control.Finding{*suspected})).exact
+	}
+	if l.exact && c.Side != "" && len(found) == 1 && found[0].Side != "caller or path" {
+		l.told, l.right = true, found[0].Side == c.Side
+	}
+	return l
+}
+
+func evidenceOf(c *partial.Case) *control.Evidence {
+	e := &control.Evidence{}
 	for i := range c.Cells {
 		x := &c.Cells[i]
-		cells[i] = control.Cell{
-			Replica: x.Replica, Caller: x.Caller, Instance: x.Instance, Route: x.Route,
-			Age: partial.Seconds - 1 - x.Second, Calls: x.Calls, Failed: x.Failed,
+		failed := x.Failed
+		if c.Slow {
+			failed = x.Slow
 		}
+		e.Cells = append(e.Cells, control.Cell{
+			Replica: x.Replica, Caller: x.Caller, Instance: x.Instance, Route: x.Route,
+			Age: partial.Seconds - 1 - x.Second, Calls: x.Calls, Failed: failed,
+		})
 	}
-	var named []partial.Part
-	for _, f := range control.Locate(cells) {
-		named = append(named, partial.Part{Replica: f.Replica, Caller: f.Caller, Instance: f.Instance, Route: f.Route, Instances: f.Instances})
+	for route, p := range c.History {
+		e.Past = append(e.Past, control.Past{Route: route, Calls: p.Calls, Failed: p.Failed})
 	}
-	if c.Kind == "liar" {
-		return look{exact: !slices.ContainsFunc(named, func(p partial.Part) bool { return p.Replica == "" })}
+	for _, o := range c.Elsewhere {
+		e.Elsewhere = append(e.Elsewhere, control.Other{Replica: o.Replica, Callee: o.Callee, Calls: o.Calls, Failed: o.Failed})
 	}
-	// Parts that hold the same cells are the same: one instance of one is all.
+	return e
+}
+
+func parts(found []control.Finding) (named []partial.Part) {
+	for i := range found {
+		f := &found[i]
+		named = append(named, partial.Part{
+			Replica: f.Replica, Caller: f.Caller, Instance: f.Instance, Route: f.Route, Instances: f.Instances, Replicas: f.Replicas,
+		})
+	}
+	return named
+}
+
+func holds(parts []partial.Part, x *partial.Cell) bool {
+	return slices.ContainsFunc(parts, func(p partial.Part) bool { return p.Holds(x) })
+}
+
+// compare what was named with the truth. Parts that hold the same cells are the
+// same: one instance of one is all.
+func compare(c *partial.Case, named []partial.Part) look {
 	l := look{exact: true}
 	var good, blamed, bad, missed float64
 	for i := range c.Cells {
 		x := &c.Cells[i]
-		in := slices.ContainsFunc(named, func(p partial.Part) bool { return p.Holds(x) })
+		in := holds(named, x)
 		n := float64(x.Calls)
-		if slices.ContainsFunc(c.Truth, func(p partial.Part) bool { return p.Holds(x) }) {
+		if holds(c.Truth, x) {
 			bad += n
 			if !in {
 				missed += n

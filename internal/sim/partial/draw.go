@@ -20,7 +20,7 @@ func (t *topology) truth(kind string, rng *rand.Rand) ([]Part, bool) {
 	switch kind {
 	case "whole":
 		return []Part{{}}, true
-	case "instance":
+	case "instance", "instance, noisy route":
 		return []Part{{Instance: t.instances[i]}}, instances > 1
 	case "route":
 		return []Part{{Route: t.routes[q]}}, routes > 1
@@ -38,13 +38,15 @@ func (t *topology) truth(kind string, rng *rand.Rand) ([]Part, bool) {
 		if instances < 4 {
 			return nil, false
 		}
-		set := rng.Perm(instances)[:2+rng.IntN(instances/2-1)]
-		var names []string
-		for _, x := range set {
-			names = append(names, t.instances[x])
+		return []Part{{Instances: some(t.instances, 2, rng)}}, true
+	case "network path": // some racks can't reach some others
+		if instances < 4 || replicas < 4 {
+			return nil, false
 		}
-		slices.Sort(names)
-		return []Part{{Instances: names}}, true
+		return []Part{{Replicas: some(t.replicas, 2, rng), Instances: some(t.instances, 1, rng)}}, true
+	case "slow calls":
+		kinds := []string{"whole", "instance", "route", "replica", "instance x route", "instance set"}
+		return t.truth(kinds[rng.IntN(len(kinds))], rng)
 	case "two faults":
 		kinds := []string{"instance", "route", "replica", "instance x route"}
 		a, okA := t.truth(kinds[rng.IntN(len(kinds))], rng)
@@ -56,9 +58,31 @@ func (t *topology) truth(kind string, rng *rand.Rand) ([]Part, bool) {
 	return nil, true
 }
 
+// some picks at least least of the names, and at most half of them.
+func some(names []string, least int, rng *rand.Rand) []string {
+	var set []string
+	for _, x := range rng.Perm(len(names))[:least+rng.IntN(len(names)/2-least+1)] {
+		set = append(set, names[x])
+	}
+	slices.Sort(set)
+	return set
+}
+
 func draw(kind string, seed uint64, rng *rand.Rand) (Case, bool) {
 	t := build(rng)
-	c := Case{Seed: seed, Kind: kind, History: t.history(rng)}
+	if kind == "noisy route" || kind == "instance, noisy route" || kind == "new route" {
+		for range 1 + rng.IntN(2) {
+			t.base[pick(rng, t.byRoute)] = 0.05 + 0.35*rng.Float64()
+		}
+	}
+	c := Case{Seed: seed, Kind: kind, History: t.history(rng), Slow: kind == "slow calls"}
+	if kind == "new route" {
+		for i, r := range t.routes {
+			if t.base[i] > 0.05 {
+				delete(c.History, r)
+			}
+		}
+	}
 	var ok bool
 	if c.Truth, ok = t.truth(kind, rng); !ok {
 		return c, false
@@ -76,8 +100,19 @@ func draw(kind string, seed uint64, rng *rand.Rand) (Case, bool) {
 			return c, false
 		}
 		liar = rng.IntN(len(t.replicas))
+		c.Liars = t.replicas[liar : liar+1]
 	}
 	lie := between(rng, 10, 1000)
+	victim := ""
+	if kind == "colluding liars" {
+		if len(t.replicas) < 6 || len(t.instances) < 2 {
+			return c, false
+		}
+		for _, r := range rng.Perm(len(t.replicas))[:2+rng.IntN(len(t.replicas)/3-1)] {
+			c.Liars = append(c.Liars, t.replicas[r])
+		}
+		victim = t.instances[rng.IntN(len(t.instances))]
+	}
 	inside := make([]float64, len(c.Truth))
 	type place struct{ second, r, i, q int }
 	at := make(map[place]int)
@@ -116,12 +151,14 @@ func draw(kind string, seed uint64, rng *rand.Rand) (Case, bool) {
 			}
 		}
 	}
-	if liar >= 0 {
-		for i := range c.Cells {
-			if x := &c.Cells[i]; x.Replica == t.replicas[liar] {
-				x.Calls = int(float64(x.Calls) * lie)
-				x.Failed = x.Calls
-			}
+	for i := range c.Cells {
+		x := &c.Cells[i]
+		if slices.Contains(c.Liars, x.Replica) && (liar >= 0 || x.Instance == victim) {
+			x.Calls = int(float64(x.Calls) * lie)
+			x.Failed = x.Calls
+		}
+		if c.Slow {
+			x.Slow, x.Failed = x.Failed, 0
 		}
 	}
 	for j := range inside {

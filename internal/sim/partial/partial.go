@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // Seconds of evidence in a case.
@@ -17,6 +18,7 @@ type Cell struct {
 	Second                           int // 0 is the oldest, Seconds-1 the newest
 	Replica, Caller, Instance, Route string
 	Calls, Failed                    int // first attempts, or all where retries are not marked
+	Slow                             int // of the calls that did not fail
 }
 
 // Part is a conjunction of labels; an empty label is any. Instances, if set, are
@@ -24,6 +26,7 @@ type Cell struct {
 type Part struct {
 	Replica, Caller, Instance, Route string
 	Instances                        []string
+	Replicas                         []string // likewise
 }
 
 // Holds reports whether a cell is inside the part.
@@ -32,19 +35,27 @@ func (p *Part) Holds(c *Cell) bool {
 		p.Instance != "" && p.Instance != c.Instance || p.Route != "" && p.Route != c.Route {
 		return false
 	}
-	if len(p.Instances) == 0 {
-		return true
-	}
-	for _, i := range p.Instances {
-		if i == c.Instance {
-			return true
-		}
-	}
-	return false
+	return (len(p.Instances) == 0 || slices.Contains(p.Instances, c.Instance)) &&
+		(len(p.Replicas) == 0 || slices.Contains(p.Replicas, c.Replica))
 }
 
-// Past is a route's history before the case: calls and failures.
+// Past is a route's history before the case: calls and failures, or slow calls
+// where these are the fault.
 type Past struct{ Calls, Failed float64 }
+
+// Other is what a replica saw of another callee in the same seconds.
+type Other struct {
+	Replica, Callee string
+	Calls, Failed   int
+}
+
+// Whose fault it is, where that can be told: the callee's, that of the network
+// between, or of who calls.
+const (
+	Callee = "callee"
+	Path   = "path"
+	Caller = "caller"
+)
 
 // Case is what was seen, and the truth.
 type Case struct {
@@ -55,17 +66,24 @@ type Case struct {
 	History  map[string]Past // by route
 	Strength float64         // added failure probability inside the truth
 	Age      int             // seconds since the fault began
+	Slow     bool            // the fault makes calls slow; none fails of it
+
+	Elsewhere []Other
+	Side      string   // Callee, Path or Caller; "" where it can't be told
+	Liars     []string // replicas whose words are not true
 }
 
 // Faults are the kinds of case in which a part is bad.
 var Faults = []string{
 	"whole", "instance", "route", "caller", "replica", "instance x route", "caller x route",
-	"replica x instance", "instance set", "two faults",
+	"replica x instance", "instance set", "two faults", "network path", "instance, noisy route", "slow calls",
 }
 
 // Negatives are the kinds in which no part is to be named. A liar claims
-// failures at huge volume: no more than its own part may be named for it.
-var Negatives = []string{"healthy", "raised", "retries marked", "retries unmarked", "liar"}
+// failures at huge volume, colluding ones agree on an instance: no more than
+// their own parts may be named for it. A noisy route fails as much as it always
+// has, a new one has no past.
+var Negatives = []string{"healthy", "raised", "retries marked", "retries unmarked", "noisy route", "new route", "liar", "colluding liars"}
 
 // MinimumCalls went into every bad part while it was bad, and a third as many
 // failures were to be expected of the fault: with less no rule can tell the part
@@ -77,6 +95,7 @@ func Draw(kind string, seed uint64) Case {
 	rng := rand.New(rand.NewPCG(seed, 0x70617274))
 	for {
 		if c, ok := draw(kind, seed, rng); ok {
+			c.lookElsewhere(rand.New(rand.NewPCG(seed, 0x656c7365)))
 			return c
 		}
 	}

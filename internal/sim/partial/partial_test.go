@@ -20,9 +20,17 @@ func TestDraw(t *testing.T) {
 			if bad && (c.Strength < 0.12 || c.Strength > 1 || c.Age < 1 || c.Age > Seconds) {
 				t.Errorf("%s, seed %d: strength %v, age %d", kind, seed, c.Strength, c.Age)
 			}
+			if lies := kind == "liar" || kind == "colluding liars"; lies != (len(c.Liars) > 0) {
+				t.Errorf("%s, seed %d: liars %v", kind, seed, c.Liars)
+			}
+			for _, o := range c.Elsewhere {
+				if o.Failed > o.Calls {
+					t.Fatalf("%s, seed %d: elsewhere %+v", kind, seed, o)
+				}
+			}
 			for i := range c.Cells {
 				x := &c.Cells[i]
-				if x.Failed > x.Calls || x.Calls < 1 || x.Second < 0 || x.Second >= Seconds {
+				if x.Failed+x.Slow > x.Calls || x.Calls < 1 || x.Second < 0 || x.Second >= Seconds {
 					t.Fatalf("%s, seed %d: cell %+v", kind, seed, x)
 				}
 			}
