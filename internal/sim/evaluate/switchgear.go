@@ -68,6 +68,7 @@ func (p *switchgear) allow(c *call) bool {
 	e, g := &p.ends[c.Caller], &p.permits[c.Slot]
 	var err error
 	if g.circuit, err = e.circuit.Breaker.Acquire(); err != nil {
+		p.replicas[c.Caller].Touch()
 		return false
 	}
 	for range e.instances {
@@ -94,6 +95,7 @@ func (p *switchgear) done(c *call, o breaker.Outcome) {
 	if g.instance.Done(o) && counted {
 		e.tallies[c.Instance].Add(o, o.Latency)
 	}
+	p.replicas[c.Caller].Touch()
 }
 
 func (p *switchgear) openings() (n int) {
