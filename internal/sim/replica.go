@@ -16,6 +16,8 @@ type Replica struct {
 	Name string
 	// Changes are the transitions of its breakers, in order.
 	Changes []Change
+	// Owner is the own record of whoever made the replica.
+	Owner any
 	// Distort, if set, falsifies what it reports: a liar.
 	Distort func(*fleet.Report)
 
@@ -162,11 +164,7 @@ func (l *look) Happen() {
 // send brings an input to a daemon.
 func (r *Replica) send(d *Daemon, in control.Input) {
 	w := r.world
-	at, ok := w.travel(&r.up, 0)
-	if !ok {
-		return
-	}
-	w.At(at, func() {
+	w.At(w.travel(&r.up, 0), func() {
 		if d.lives() && !r.cut {
 			d.step(in)
 		}
@@ -176,10 +174,7 @@ func (r *Replica) send(d *Daemon, in control.Input) {
 // receive brings a word to the replica.
 func (r *Replica) receive(word *fleet.Directive) {
 	w := r.world
-	at, ok := w.travel(&r.down, w.cast)
-	if !ok {
-		return
-	}
+	at := w.travel(&r.down, w.cast)
 	w.told = max(w.told, at)
 	w.At(at, func() { r.obey(word) })
 }
@@ -192,19 +187,23 @@ func (r *Replica) obey(word *fleet.Directive) {
 	r.Touch()
 }
 
+// resend is after how long a lost message is sent again, at first; each time it
+// takes twice as long, as TCP does it.
+const resend = 200 * time.Millisecond
+
 // travel says when a message of a link arrives, never before the last one and
-// never before another time; not ok is lost.
-func (w *World) travel(last *time.Duration, after time.Duration) (at time.Duration, ok bool) {
+// never before another time.
+func (w *World) travel(last *time.Duration, after time.Duration) time.Duration {
 	w.messages++
-	if w.LinkLoss > 0 && w.rng.Float64() < w.LinkLoss {
-		return 0, false
-	}
-	at = w.now + w.LinkDelay
+	at := w.now + w.LinkDelay
 	if w.LinkJitter > 0 {
 		at += time.Duration(w.rng.Int64N(int64(w.LinkJitter) + 1))
 	}
+	for again := resend; again < time.Minute && w.LinkLoss > 0 && w.rng.Float64() < w.LinkLoss; again *= 2 {
+		at += again
+	}
 	*last = max(at, *last, after)
-	return *last, true
+	return *last
 }
 
 // sink is the replica as its fleet half's shell.

@@ -19,7 +19,8 @@ type World struct {
 	// LinkDelay is how long a message travels one way, and LinkJitter how much
 	// longer it may. Messages of one link never overtake one another.
 	LinkDelay, LinkJitter time.Duration
-	// LinkLoss is the share of messages that are lost, 0–1.
+	// LinkLoss is the share of messages that are lost, 0–1. They are sent again,
+	// and what follows on the same link waits for them: links are streams.
 	LinkLoss float64
 	// Inputs, if set, hears everything that control is given, in order: a recording.
 	Inputs func(control.Input)
@@ -29,6 +30,10 @@ type World struct {
 	Changed func(*Replica, Change)
 	// Configure, if set, has the last word on a daemon's configuration.
 	Configure func(*control.Config)
+	// MaxEvents that may happen, and MaxWaiting that may be planned, before Run
+	// returns early; 0 is no bound.
+	MaxEvents  uint64
+	MaxWaiting int
 	// Owner chooses the daemon that decides on a callee, of those that live. Nil is
 	// the first of them.
 	Owner func(callee policy.Service, live []*Daemon) *Daemon
@@ -81,15 +86,23 @@ func (w *World) Plan(t time.Duration, e Event) {
 
 // Run lets time pass until the given moment.
 func (w *World) Run(until time.Duration) {
-	for len(w.events) > 0 && w.events[0].at <= until {
+	for len(w.events) > 0 && w.events[0].at <= until && !w.Full() {
 		e := w.events.pop()
 		w.now = e.at
 		w.clock.Advance(w.now)
 		w.happened++
 		e.what.Happen()
 	}
+	if w.Full() {
+		return
+	}
 	w.now = until
 	w.clock.Advance(w.now)
+}
+
+// Full reports whether more has happened or is planned than may be.
+func (w *World) Full() bool {
+	return w.MaxEvents > 0 && w.happened > w.MaxEvents || w.MaxWaiting > 0 && len(w.events) > w.MaxWaiting
 }
 
 // Stats are the sizes of a world.
