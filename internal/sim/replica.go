@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -24,7 +25,8 @@ type Replica struct {
 	world    *World
 	half     *fleet.Replica
 	circuits []*fleet.Circuit
-	cut      bool          // from every daemon
+	cut      bool // from every daemon
+	stopped  bool
 	last     time.Duration // of its beats
 	next     time.Duration // beat planned, 0 is none
 	looking  bool          // a look is planned
@@ -40,8 +42,9 @@ type Change struct {
 
 // AddReplica starts a process.
 func (w *World) AddReplica(service policy.Service, name string) *Replica {
+	w.born++
 	r := &Replica{Name: name, world: w, last: w.now}
-	id := fleet.ReplicaID{Service: service, Name: name, Incarnation: uint64(len(w.replicas)) + 1}
+	id := fleet.ReplicaID{Service: service, Name: name, Incarnation: w.born}
 	r.half = fleet.NewReplica(id, w.clock, w.rng.Uint64(), (*sink)(r))
 	w.replicas = append(w.replicas, r)
 	w.byService[service] = append(w.byService[service], r)
@@ -50,6 +53,21 @@ func (w *World) AddReplica(service policy.Service, name string) *Replica {
 		r.connect(d)
 	}
 	return r
+}
+
+// Stop ends the process as kill -9 does: what it had not yet reported is lost, and
+// its stream ends. The calls of its breakers may still come to their end.
+func (r *Replica) Stop() {
+	w, id := r.world, r.half.ID()
+	r.Cut(true)
+	r.stopped = true
+	without := func(list []*Replica) []*Replica {
+		// A word that is on its way to all goes on through the list as it was.
+		return slices.DeleteFunc(slices.Clone(list), func(o *Replica) bool { return o == r })
+	}
+	w.replicas = without(w.replicas)
+	w.byService[id.Service] = without(w.byService[id.Service])
+	delete(w.byID, id)
 }
 
 // Guard makes the replica's end of a circuit.
@@ -67,7 +85,7 @@ func (r *Replica) GuardWith(callee policy.Service, s *policy.Settings) *fleet.Ci
 // Cut takes the replica's link to every daemon away, or gives it back; then it
 // says hello anew.
 func (r *Replica) Cut(cut bool) {
-	if r.cut == cut {
+	if r.cut == cut || r.stopped {
 		return
 	}
 	r.cut = cut
@@ -100,7 +118,7 @@ func (r *Replica) linked() bool { return !r.cut && len(r.world.daemons) > 0 }
 // Touch tells that a call of the replica was made, rejected or has ended: a
 // bucket is to be sampled when it ends.
 func (r *Replica) Touch() {
-	if !r.world.attached {
+	if !r.world.attached || r.stopped {
 		return // nobody will ever ask
 	}
 	since := r.world.now - r.last
@@ -123,8 +141,8 @@ type beat Replica
 func (b *beat) Happen() {
 	r := (*Replica)(b)
 	w := r.world
-	if r.next != w.now {
-		return // another was planned sooner
+	if r.next != w.now || r.stopped {
+		return // another was planned sooner, or there is nobody any more
 	}
 	r.next, r.last = 0, w.now
 	r.half.Sample(w.now)
@@ -224,7 +242,7 @@ func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) 
 // Due comes from within calls: what is due is looked up once they are over.
 func (s *sink) Due() {
 	r := (*Replica)(s)
-	if r.looking || !r.world.attached {
+	if r.looking || !r.world.attached || r.stopped {
 		return
 	}
 	r.looking = true

@@ -52,6 +52,7 @@ type World struct {
 	daemons   []*Daemon // that live, in the order of their start
 	attached  bool      // there has been one
 	replicas  []*Replica
+	born      uint64 // replicas, ever
 	byService map[policy.Service][]*Replica
 	byID      map[fleet.ReplicaID]*Replica
 }

@@ -103,7 +103,7 @@ func (c *call) reject(first int) {
 		t.Collateral++
 		e.figures.Collateral++
 	}
-	e.at.process.Touch()
+	e.process.Touch()
 	c.mesh.tell(c, breaker.Outcome{}, true, lost)
 	c.drop(breaker.Outcome{}, true)
 }
@@ -191,7 +191,8 @@ func (s *serving) Happen() {
 	c := (*call)(s)
 	m := c.mesh
 	q := m.request()
-	*q = request{mesh: m, at: c.end.to.instances[c.instance].replica, key: c.dice(), reply: c}
+	at := c.end.to.instances[c.instance].replica
+	*q = request{mesh: m, at: at, process: at.process, key: c.dice(), reply: c}
 	if !c.over {
 		q.deadline = c.from.deadline
 	}
@@ -228,7 +229,7 @@ func (c *call) finish(o breaker.Outcome) {
 	if counted && c.tally != nil {
 		c.tally.Add(o, o.Latency)
 	}
-	e.at.process.Touch()
+	e.process.Touch()
 	e.inFlight--
 	e.book(now, o)
 	m.tell(c, o, false, o.Verdict == breaker.Failure)

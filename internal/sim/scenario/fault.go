@@ -76,6 +76,7 @@ var kinds = []kind{
 	{"family", "an episode drawn from a family of lab evaluate, from its beginning", atCallee, []string{"family"}, []string{"seed"}, 0},
 	{"surge", "the service's own load grows by the factor", atCaller, []string{"factor"}, nil, 0},
 	{"liar", "replicas report factor times their calls, all as failures", atReplicas, []string{"factor"}, nil, 0},
+	{"restart", "replicas are killed, and start anew at the end, knowing nothing", atReplicas, nil, nil, 0},
 	{"daemon_partition", "replicas can't reach the daemon", atReplicas, nil, nil, 0},
 	{"daemon_kill", "the daemon is killed, and started again at the end", atDaemon, nil, nil, 0},
 	{"link", "messages between replicas and daemon travel for delay and up to jitter more; percent are lost and sent again", atLink, nil, []string{"delay", "jitter", "percent"}, 0},

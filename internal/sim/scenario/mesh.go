@@ -55,6 +55,7 @@ type replica struct {
 	number  int // in its service
 	service *service
 	process *sim.Replica // nil where it makes no calls
+	down    bool
 	ends    []*end
 	made    uint64
 	loadAt  time.Duration // of its next own request
@@ -64,6 +65,7 @@ type replica struct {
 type end struct {
 	*circuit
 	at      *replica
+	process *sim.Replica // that it is of
 	guard   *fleet.Circuit
 	parts   []*fleet.Instance // by instance
 	tallies []*breaker.Tally  // by route and instance
@@ -134,14 +136,19 @@ func (m *mesh) connect(x *service) {
 		if m.Policies != nil {
 			s = *m.Policies.Settings(id, &s, nil)
 		}
-		e := &circuit{Circuit: id, call: c, from: x, to: to, mesh: m}
+		e := &circuit{Circuit: id, call: c, from: x, to: to, mesh: m, settings: &s}
 		m.circuits = append(m.circuits, e)
 		m.byID[id] = e
 		for _, r := range x.replicas {
 			e.breakers++
-			r.ends = append(r.ends, &end{circuit: e, at: r, guard: r.process.GuardWith(to.id, &s), next: r.number})
+			r.ends = append(r.ends, e.end(r))
 		}
 	}
+}
+
+// end makes a replica's end of the circuit.
+func (c *circuit) end(r *replica) *end {
+	return &end{circuit: c, at: r, process: r.process, guard: r.process.GuardWith(c.to.id, c.settings), next: r.number}
 }
 
 func (r *replica) name() string { return r.service.instances[r.number].name }
@@ -189,6 +196,9 @@ func (x *service) choose(throw float64) int {
 
 // sky is the weather that a call from a replica meets at an instance.
 func (m *mesh) sky(x *service, instance, route int, from *replica) weather {
+	if x.instances[instance].replica.down {
+		return weather{Weather: fault.Weather{Fail: 1, Latency: x.Latency, Capacity: x.Capacity}, as: breaker.Connect}
+	}
 	w := weather{Weather: fault.Weather{Fail: x.FailPercent / 100, Latency: x.Latency, Capacity: x.Capacity}, as: breaker.ServerError}
 	for _, g := range x.active {
 		if g.hits(instance, route, from) {

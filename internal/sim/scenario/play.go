@@ -117,8 +117,40 @@ func (m *mesh) load(g *going, factor float64) {
 // each goes through the replicas of a fault that make calls.
 func (m *mesh) each(g *going, f func(*replica)) {
 	for _, r := range m.replicas {
-		if r.process != nil && g.by(r) {
+		if len(r.service.Calls) > 0 && g.by(r) {
 			f(r)
+		}
+	}
+}
+
+// kill the process, with all that its breakers knew.
+func (r *replica) kill() {
+	if r.down {
+		return
+	}
+	r.down = true
+	r.process.Stop()
+	for _, e := range r.ends {
+		e.lost()
+	}
+}
+
+// start it anew.
+func (r *replica) start() {
+	r.down = false
+	r.process = r.mesh.w.AddReplica(r.service.id, r.name())
+	r.process.Owner = r
+	for i, old := range r.ends {
+		r.ends[i] = old.end(r)
+	}
+}
+
+// lost says that the breakers of an end are no more.
+func (e *end) lost() {
+	e.change(e.mesh.w.Now(), "", breaker.Closed, e.guard.Breaker.State())
+	for _, p := range e.parts {
+		if p != nil {
+			e.change(e.mesh.w.Now(), p.Name, breaker.Closed, p.State())
 		}
 	}
 }
@@ -128,6 +160,10 @@ func (r *replica) spoil(g *going, bad bool) {
 	switch {
 	case g.Kind == "daemon_partition":
 		r.process.Cut(bad)
+	case g.Kind == "restart" && bad:
+		r.kill()
+	case g.Kind == "restart":
+		r.start()
 	case bad:
 		r.process.Distort = lie(g.Factor)
 	default:

@@ -5,12 +5,14 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/sim"
 )
 
 // request is one that a replica works on: of its own accord, or for a call.
 type request struct {
 	mesh     *mesh
 	at       *replica
+	process  *sim.Replica // that works on it
 	key      key
 	deadline time.Duration // 0 is none
 	step     int           // of the service's calls
@@ -28,7 +30,7 @@ func (a *arrival) Happen() {
 	}
 	r.planLoad(false)
 	q := m.request()
-	*q = request{mesh: m, at: r, key: key(m.Seed).and(uint64(r.index)).and(r.made)}
+	*q = request{mesh: m, at: r, process: r.process, key: key(m.Seed).and(uint64(r.index)).and(r.made)}
 	if d := r.service.Load.Deadline; d > 0 {
 		q.deadline = m.w.Now() + d
 	}
@@ -67,6 +69,10 @@ func (m *mesh) request() *request {
 
 // next makes the request's next call, or replies after the last.
 func (q *request) next() {
+	if q.at.down || q.process != q.at.process {
+		q.finish(breaker.Outcome{Verdict: breaker.Failure, Kind: breaker.Reset}) // it died with its process
+		return
+	}
 	for q.step < len(q.at.ends) {
 		e := q.at.ends[q.step]
 		q.step++

@@ -313,7 +313,7 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 // tried are the kinds that this file has a test of.
 var tried = []string{
 	"outage", "brownout", "creep", "slow", "hang", "flapping", "pause", "partition", "capacity", "retry_storm", "cold_start",
-	"deployment", "bad_requests", "cancels", "family", "surge", "liar", "daemon_partition", "daemon_kill", "link",
+	"deployment", "bad_requests", "cancels", "family", "surge", "liar", "restart", "daemon_partition", "daemon_kill", "link",
 }
 
 func TestTheDaemonDiesAndComesBack(t *testing.T) {
@@ -357,6 +357,51 @@ func TestReplicasBehindAPartitionAreNotHeard(t *testing.T) {
 	}})
 	if gone != 1 || hello != 2 {
 		t.Errorf("gone %d times, said hello %d times: want once and twice", gone, hello)
+	}
+}
+
+func TestRestartedReplicasKnowNothing(t *testing.T) {
+	s := New("restart", 1, 40*time.Second).
+		Add(Service{Name: "web", Replicas: 4, Load: &Load{PerSecond: 25}, Calls: []Call{{To: "mid"}}}).
+		Add(Service{Name: "mid", Replicas: 2, Calls: []Call{{To: "db"}}}).
+		Add(Service{Name: "db"}).
+		Break(Fault{Kind: "outage", Service: "db", At: 5 * time.Second, For: 20 * time.Second}).
+		Break(Fault{Kind: "restart", Replicas: []string{"mid-1", "web-2"}, At: 10 * time.Second, For: 5 * time.Second})
+	incarnations := map[string]map[uint64]bool{}
+	refused := 0
+	r := play(t, s, Options{
+		Inputs: func(in control.Input) {
+			if h := in.Hello; h != nil {
+				if incarnations[h.Replica.Name] == nil {
+					incarnations[h.Replica.Name] = map[uint64]bool{}
+				}
+				incarnations[h.Replica.Name][h.Replica.Incarnation] = true
+			}
+		},
+		Hooks: Hooks{Call: func(c *CallRecord) {
+			down := c.Sent > 10*time.Second && c.Sent < 15*time.Second
+			if down && (c.From == "web-2" || c.From == "mid-1") {
+				t.Fatalf("%s called %s while it was down", c.From, c.Instance)
+			}
+			if c.Outcome.Kind == breaker.Connect {
+				if refused++; !down || c.Instance != "mid-1" {
+					t.Fatalf("%s refused a call at %v", c.Instance, c.Sent)
+				}
+			}
+		}},
+	})
+	if len(incarnations["mid-1"]) != 2 || len(incarnations["mid-2"]) != 1 {
+		t.Errorf("incarnations %v: want two of mid-1", incarnations)
+	}
+	if refused == 0 {
+		t.Error("nobody was refused by what was down")
+	}
+	c := circuitOf(t, r, "default/mid..default/db")
+	if n := sum(c, 11*time.Second, 24*time.Second, sent); n > 60 {
+		t.Errorf("%d calls sent to db while it is out: what starts anew is told that it is open", n)
+	}
+	if c.SecondsOpen < 15 || c.SecondsOpen > 25 || c.Faults[0].RecoverSeconds == nil {
+		t.Errorf("%+v: want it open for about 18 s, and recovered", c.Figures)
 	}
 }
 

@@ -14,6 +14,7 @@ type circuit struct {
 	policy.Circuit
 	mesh     *mesh
 	call     *Call
+	settings *policy.Settings
 	from, to *service
 	breakers int
 	inFlight uint32
@@ -113,23 +114,31 @@ func (c *circuit) book(now time.Duration, o breaker.Outcome) {
 	}
 }
 
-// changed hears every transition of every breaker.
-func (m *mesh) changed(r *sim.Replica, x sim.Change) {
-	c, now := m.byID[x.Circuit], m.w.Now()
-	opened := x.From == breaker.Closed && x.To == breaker.Open
+// change counts a breaker that goes from one state to another.
+func (c *circuit) change(now time.Duration, instance string, to, from breaker.State) {
 	change := 0
 	switch {
-	case x.From == breaker.Closed && x.To != breaker.Closed:
+	case from == breaker.Closed && to != breaker.Closed:
 		change = 1
-	case x.From != breaker.Closed && x.To == breaker.Closed:
+	case from != breaker.Closed && to == breaker.Closed:
 		change = -1
 	}
 	c.anyOpen += change
-	if x.Instance == "" {
+	if instance == "" {
 		c.openTime += time.Duration(c.open) * (now - c.since)
 		c.since = now
 		c.open += change
 	}
+}
+
+// changed hears every transition of every breaker.
+func (m *mesh) changed(r *sim.Replica, x sim.Change) {
+	c, now := m.byID[x.Circuit], m.w.Now()
+	if owner, _ := r.Owner.(*replica); owner.process != r || owner.down {
+		return // what a call that outlives its process does to a breaker, nobody sees
+	}
+	opened := x.From == breaker.Closed && x.To == breaker.Open
+	c.change(now, x.Instance, x.To, x.From)
 	switch {
 	case !opened:
 	case x.Instance == "":
