@@ -167,6 +167,10 @@ func (c *call) send() {
 	}
 	e.inFlight++
 	t.InFlight = max(t.InFlight, e.inFlight)
+	if m.hooks.Sent != nil {
+		r := c.record()
+		m.hooks.Sent(&r)
+	}
 	after, served, o := c.fate()
 	if served && e.to.Capacity > 0 {
 		e.to.instances[c.instance].backlog++

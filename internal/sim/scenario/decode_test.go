@@ -100,6 +100,11 @@ func TestDecodeSaysAllThatIsWrongAtOnce(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("%v: want three lines", err)
 	}
+	many := strings.Replace(small, `{"name": "db"}`, `{"name": "db", "routes": [`+strings.Repeat("7,", 99)+"7]}", 1)
+	_, err = Decode([]byte(many))
+	if err == nil || strings.Count(err.Error(), "\n") != 50 || !strings.HasSuffix(err.Error(), "and 50 more") {
+		t.Errorf("%v: want fifty lines and how many more", err)
+	}
 }
 
 func TestScenariosAreBounded(t *testing.T) {

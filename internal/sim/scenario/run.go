@@ -26,7 +26,10 @@ type Options struct {
 
 // Hooks hear the truth as it happens, for measures of one's own. Any may be nil.
 type Hooks struct {
-	Call   func(*CallRecord) // when it has ended, or was rejected
+	// Sent hears of a call that is let through, as it leaves, without an end.
+	Sent func(*CallRecord)
+	// Call hears of a call when it has ended, or was rejected.
+	Call   func(*CallRecord)
 	Change func(replica string, x sim.Change)
 	Said   func(at time.Duration, out *control.Output)
 }
@@ -159,13 +162,18 @@ func (m *mesh) tell(c *call, o breaker.Outcome, rejected, lost bool) {
 	if m.hooks.Call == nil {
 		return
 	}
-	e, now := c.end, m.w.Now()
-	sent := c.sent
+	r := c.record()
+	r.Ended, r.Rejected, r.Lost, r.Outcome = m.w.Now(), rejected, lost, o
 	if rejected {
-		sent = now
+		r.Sent = r.Ended
 	}
-	m.hooks.Call(&CallRecord{
-		Circuit: e.Circuit, From: e.at.process.Name, Instance: e.to.instances[c.instance].name, Route: e.to.route(c.route),
-		Sent: sent, Ended: now, Attempt: c.attempt, Rejected: rejected, Probe: c.probe, Lost: lost, Outcome: o,
-	})
+	m.hooks.Call(&r)
+}
+
+func (c *call) record() CallRecord {
+	e := c.end
+	return CallRecord{
+		Circuit: e.Circuit, From: e.process.Name, Instance: e.to.instances[c.instance].name, Route: e.to.route(c.route),
+		Sent: c.sent, Attempt: c.attempt, Probe: c.probe,
+	}
 }

@@ -49,10 +49,17 @@ func (p *Problem) Error() string {
 // Validate reports all that is wrong with a scenario at once, each a *Problem.
 func (s *Scenario) Validate() error { return join(s.problems()) }
 
+// maxSaid bounds the problems that are told at once.
+const maxSaid = 50
+
 func join(ps []*Problem) error {
-	errs := make([]error, len(ps))
+	var errs []error
 	for i, p := range ps {
-		errs[i] = p
+		if i == maxSaid {
+			errs = append(errs, fmt.Errorf("and %d more", len(ps)-i))
+			break
+		}
+		errs = append(errs, p)
 	}
 	return errors.Join(errs...)
 }
