@@ -196,9 +196,12 @@ func (r *Replica) activate(c *Circuit, now time.Duration) {
 	}
 }
 
+// hurry makes the next report urgent, and says so: who waits for a calm one would
+// else learn of it too late.
 func (r *Replica) hurry(now time.Duration) {
 	if r.urgentAt == 0 {
 		r.urgentAt = now
+		r.sink.Due()
 	}
 }
 
