@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,8 +67,9 @@ func (c *Counts) record(o *Outcome, latency time.Duration) {
 // Done counted. The zero Tally is empty; safe for concurrent use.
 type Tally struct {
 	shared sharedCell
+	others atomic.Uint64 // outcomes that are in counts
 	mu     sync.Mutex
-	counts Counts
+	counts *Counts // nil while all were first attempts that succeeded
 }
 
 // Add counts an outcome; latency is the call's, used where the outcome has none.
@@ -85,14 +87,24 @@ func (t *Tally) Add(o Outcome, latency time.Duration) {
 		return
 	}
 	t.mu.Lock()
+	if t.counts == nil {
+		t.counts = new(Counts)
+	}
 	t.counts.record(&o, latency)
 	t.mu.Unlock()
+	t.others.Add(1)
 }
+
+// Added is how many outcomes were added: whether there is anything new to read.
+func (t *Tally) Added() uint64 { return t.shared.n.Load() + t.others.Load() }
 
 // Counts since the tally was made.
 func (t *Tally) Counts() Counts {
+	var c Counts
 	t.mu.Lock()
-	c := t.counts
+	if t.counts != nil {
+		c = *t.counts
+	}
 	t.mu.Unlock()
 	c.Succeeded += t.shared.n.Load()
 	c.Latency += time.Duration(t.shared.latency.Load())

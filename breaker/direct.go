@@ -133,6 +133,15 @@ func (b *Breaker) Expire(now time.Duration) {
 	b.unlock(c)
 }
 
+// Due is the instant from which on Expire has something to do, given that
+// nothing else happens; far away if never.
+func (b *Breaker) Due() time.Duration {
+	if c := b.core.Load(); c != nil {
+		return time.Duration(c.tickAt.Load())
+	}
+	return parked
+}
+
 // unused is a grant that waits for a call, nil if there is none.
 func (c *core) unused() *grant {
 	for i := range c.grants {

@@ -35,6 +35,8 @@ type Circuit struct {
 	hot      bool // every answer is urgent
 	lastSeen time.Duration
 	rest     cell   // the calls without labels
+	ended    uint64 // calls, as of the last sample
+	still    bool   // none had ended then
 	owed     Counts // reported by label ahead of the circuit's own count
 	held     Directive
 	heldTill time.Duration
@@ -56,9 +58,18 @@ type label struct{ route, instance string }
 type cell struct {
 	label
 	tally   *breaker.Tally
-	last    breaker.Counts
+	added   uint64 // outcomes of the tally that were sampled
+	last    reading
 	pending []Bucket  // Age holds the instant of the bucket's end until it is sent
 	breaker *Instance // of a labelled instance
+}
+
+// reading is what was counted at the last sample. Most cells know successes
+// only, and keep no more than that.
+type reading struct {
+	succeeded uint64
+	latency   time.Duration
+	all       *breaker.Counts // nil while there is nothing else
 }
 
 // maxLabels bounds the cells of a circuit; calls beyond keep their evidence in
@@ -142,6 +153,13 @@ func (c *Circuit) Tally(route, instance string) *breaker.Tally {
 	c.cells[l] = x
 	c.list = append(c.list, x)
 	return x.tally
+}
+
+// Size is how many instances and labels the circuit holds.
+func (c *Circuit) Size() (instances, labels int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.instances), len(c.cells)
 }
 
 // obedient are the settings of an instance's breaker: no rule of its own.

@@ -11,18 +11,27 @@ const maxPending = int(keepEvidence / BucketWidth)
 // sample turns what was counted since the last sample into buckets that end now,
 // and reports whether there was any.
 func (c *Circuit) sample(now time.Duration) (any bool) {
-	c.mu.Lock()
-	cells := c.list
-	c.mu.Unlock()
-
 	total := c.Breaker.Counts()
-	delta := since(total, c.rest.last)
-	c.rest.last = total
+	delta := c.rest.last.advance(&total)
+	// A call is counted by its label when it has ended, a sample later at most.
+	still := total.Permitted == c.ended
+	c.ended = total.Permitted
+	var cells []*cell
+	if !still || !c.still {
+		c.mu.Lock()
+		cells = c.list
+		c.mu.Unlock()
+	}
+	c.still = still
 	labelled := c.owed
 	for _, x := range cells {
+		added := x.tally.Added()
+		if added == x.added {
+			continue
+		}
+		x.added = added
 		counts := x.tally.Counts()
-		d := since(counts, x.last)
-		x.last = counts
+		d := x.last.advance(&counts)
 		if d != (Counts{}) {
 			x.push(now, d)
 			any = true
@@ -33,7 +42,9 @@ func (c *Circuit) sample(now time.Duration) (any bool) {
 			}
 		}
 	}
-	c.owed = delta.without(labelled)
+	if labelled != (Counts{}) {
+		c.owed = delta.without(labelled)
+	}
 	if delta != (Counts{}) {
 		c.rest.push(now, delta)
 		any = true
@@ -73,11 +84,28 @@ func (c *Circuit) report(now time.Duration) CircuitReport {
 	c.mu.Lock()
 	cells := c.list
 	c.mu.Unlock()
-	if x, ok := c.rest.take(now); ok {
-		r.Cells = append(r.Cells, x)
+	n, buckets := 0, 0
+	count := func(x *cell) {
+		if len(x.pending) > 0 {
+			n++
+			buckets += len(x.pending)
+		}
+	}
+	count(&c.rest)
+	for _, x := range cells {
+		count(x)
+	}
+	if n == 0 {
+		return r
+	}
+	// One piece of memory holds the buckets of all cells.
+	r.Cells = make([]Cell, 0, n)
+	y, room, ok := c.rest.take(now, make([]Bucket, buckets))
+	if ok {
+		r.Cells = append(r.Cells, y)
 	}
 	for _, x := range cells {
-		if y, ok := x.take(now); ok {
+		if y, room, ok = x.take(now, room); ok {
 			y.Generation = c.held.part(x.instance).Generation
 			r.Cells = append(r.Cells, y)
 		}
@@ -95,21 +123,42 @@ func (x *cell) push(now time.Duration, d Counts) {
 	x.pending = append(x.pending, Bucket{Age: now, Counts: d})
 }
 
-func (x *cell) take(now time.Duration) (Cell, bool) {
-	if len(x.pending) == 0 {
-		return Cell{}, false
+// take moves what a cell has to say into a report.
+func (x *cell) take(now time.Duration, room []Bucket) (_ Cell, left []Bucket, ok bool) {
+	n := len(x.pending)
+	if n == 0 {
+		return Cell{}, room, false
 	}
-	out := Cell{Route: x.route, Instance: x.instance, Buckets: make([]Bucket, len(x.pending))}
-	for i, b := range x.pending {
+	out := Cell{Route: x.route, Instance: x.instance, Buckets: room[:n:n]}
+	for i := range x.pending {
+		b := &out.Buckets[i]
+		*b = x.pending[i]
 		b.Age = now - b.Age
-		out.Buckets[i] = b
 	}
 	x.pending = x.pending[:0]
-	return out, true
+	return out, room[n:], true
+}
+
+// advance is what was counted since the last reading, which this one follows.
+func (l *reading) advance(now *breaker.Counts) Counts {
+	then := breaker.Counts{Succeeded: l.succeeded, Latency: l.latency}
+	if l.all != nil {
+		then = *l.all
+	}
+	d := since(now, &then)
+	if l.all == nil && d.Succeeded == d.Offered && d.RetriedSucceeded+d.Slow == 0 {
+		l.succeeded, l.latency = now.Succeeded, now.Latency
+		return d
+	}
+	if l.all == nil {
+		l.all = new(breaker.Counts)
+	}
+	*l.all = *now
+	return d
 }
 
 // since is what a breaker counted between two readings.
-func since(now, then breaker.Counts) Counts {
+func since(now, then *breaker.Counts) Counts {
 	d := Counts{
 		Succeeded: uint32(now.Succeeded - then.Succeeded),
 		Failed:    uint32(now.Failed - then.Failed),

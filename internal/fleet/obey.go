@@ -71,6 +71,20 @@ func (c *Circuit) expire(now time.Duration) {
 	}
 }
 
+// wake is when expire has something to do.
+func (c *Circuit) wake() time.Duration {
+	if c.heldTill == 0 {
+		return never
+	}
+	at := min(c.heldTill, c.Breaker.Due())
+	for i := range c.held.Parts {
+		if x := c.Instance(c.held.Parts[i].Instance); x != nil {
+			at = min(at, x.Due())
+		}
+	}
+	return at
+}
+
 func (g Gate) direction(until time.Duration, hot bool) breaker.Direction {
 	return breaker.Direction{State: g.State, Share: g.Share, Generation: g.Generation, Until: until, Hot: hot, Reason: g.Reason}
 }

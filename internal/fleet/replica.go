@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type Replica struct {
 	lastSent time.Duration
 	urgentAt time.Duration // when the first urgent evidence was seen; 0 is none
 	sampled  time.Duration
+	wake     time.Duration // as of the last sample
 }
 
 // Sink is what the shell around a replica is told, from within calls: it must
@@ -58,6 +60,7 @@ const (
 	UrgentInterval = 100 * time.Millisecond // between urgent reports at least
 	keepEvidence   = 6 * time.Second        // older evidence is folded: it feeds totals only
 	forgetIdle     = 5 * time.Second        // a closed circuit without calls is reported no more
+	never          = math.MaxInt64          // an instant
 	maxEarly       = 1024                   // directives kept for circuits that nobody has called yet
 )
 
@@ -130,6 +133,7 @@ func (r *Replica) Sample(now time.Duration) (active bool) {
 	r.drain(now)
 	r.sampled = now
 	keep := r.active[:0]
+	r.wake = never
 	for _, c := range r.active {
 		c.expire(now)
 		if c.sample(now) {
@@ -138,6 +142,7 @@ func (r *Replica) Sample(now time.Duration) (active bool) {
 				r.hurry(now)
 			}
 		}
+		r.wake = min(r.wake, c.wake())
 		if c.heldTill > now || now-c.lastSeen < forgetIdle || c.Breaker.View().State != breaker.Closed || c.evidence() {
 			keep = append(keep, c)
 		} else {
@@ -191,14 +196,22 @@ func (r *Replica) activate(c *Circuit, now time.Duration) {
 	}
 }
 
+// hurry makes the next report urgent, and says so: who waits for a calm one would
+// else learn of it too late.
 func (r *Replica) hurry(now time.Duration) {
 	if r.urgentAt == 0 {
 		r.urgentAt = now
+		r.sink.Due()
 	}
 }
 
 // Idle reports whether no circuit is active, so that nothing is ever due.
 func (r *Replica) Idle() bool { return len(r.active) == 0 && len(r.answers) == 0 }
+
+// Wake is, as of the last sample, until when only calls can bring anything to
+// sample. Who counts calls may leave out the samples before it of buckets
+// without any.
+func (r *Replica) Wake() time.Duration { return r.wake }
 
 // Due is when the next report is, given that nothing more happens.
 func (r *Replica) Due(now time.Duration) time.Duration {

@@ -307,3 +307,31 @@ func TestLabelsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// Wake lets a shell sleep: what time brings is due then, and not before.
+func TestWakeIsWhenTimeBringsSomething(t *testing.T) {
+	p := newProcess(t)
+	c := p.guard()
+	wake := func() time.Duration { p.Sample(p.now); return p.Wake() }
+	p.call(c, breaker.Outcome{})
+	if at := wake(); at < time.Hour {
+		t.Errorf("a calm circuit is due at %v", at)
+	}
+	p.Obey(p.now, said(1, Gate{Share: 1, Generation: 1}))
+	if at := wake() - p.now; at != time.Minute {
+		t.Errorf("with a directive it is due in %v: want its end, a minute", at)
+	}
+	d := said(2, Gate{State: breaker.HalfOpen, Generation: 2})
+	d.Leases = []Lease{{Token: 1, TTL: time.Second}}
+	p.Obey(p.now, d)
+	if at := wake() - p.now; at != time.Second {
+		t.Errorf("with a lease it is due in %v: want its end, a second", at)
+	}
+	d = said(3, Gate{Share: 1, Generation: 3})
+	d.Parts = []Part{{"a:1", Gate{State: breaker.HalfOpen, Generation: 4}}}
+	d.Leases = []Lease{{Token: 2, Instance: "a:1", TTL: 2 * time.Second}}
+	p.Obey(p.now, d)
+	if at := wake() - p.now; at != 2*time.Second {
+		t.Errorf("with a lease of a part it is due in %v: want its end, two seconds", at)
+	}
+}

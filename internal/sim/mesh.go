@@ -44,18 +44,19 @@ func (r *Replica) Call(to *Callee, perSecond float64, s policy.Settings) *Load {
 	call = func() {
 		l.Offered++
 		next++
-		r.send(l, to, next)
+		r.try(l, to, next)
 		w.After(period*9/10+time.Duration(w.rng.Int64N(int64(period)/5+1)), call)
 	}
 	w.After(time.Duration(w.rng.Int64N(int64(period)+1)), call)
 	return l
 }
 
-func (r *Replica) send(l *Load, to *Callee, first int) {
+func (r *Replica) try(l *Load, to *Callee, first int) {
 	w := r.world
 	permit, err := l.Circuit.Breaker.Acquire()
 	if err != nil {
 		l.Rejected++
+		r.Touch()
 		return
 	}
 	for i := range to.Instances {
@@ -82,6 +83,7 @@ func (r *Replica) send(l *Load, to *Callee, first int) {
 			if part.Done(o) && counted {
 				tally.Add(o, o.Latency)
 			}
+			r.Touch()
 		})
 		return
 	}

@@ -18,11 +18,11 @@ import (
 func newLabCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
-		Short: "Try things out: faults on demand, replay of what was recorded, measured defaults",
+		Short: "Try things out: faults on demand, simulated meshes, replay of what was recorded, measured defaults",
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand(), newLabDefaultsCommand(), newLabEvaluateCommand())
+	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand(), newLabSimulateCommand(), newLabDefaultsCommand(), newLabEvaluateCommand())
 	return cmd
 }
 

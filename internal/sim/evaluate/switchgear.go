@@ -70,6 +70,7 @@ func (p *switchgear) allow(c *call) bool {
 	e.circuit.Deadline(p.timeout)
 	var err error
 	if g.circuit, err = e.circuit.Breaker.Acquire(); err != nil {
+		p.replicas[c.Caller].Touch()
 		return false
 	}
 	for range e.instances {
@@ -96,6 +97,7 @@ func (p *switchgear) done(c *call, o breaker.Outcome) {
 	if g.instance.Done(o) && counted {
 		e.tallies[c.Instance].Add(o, o.Latency)
 	}
+	p.replicas[c.Caller].Touch()
 }
 
 func (p *switchgear) openings() (n int) {
