@@ -235,7 +235,7 @@ func (r *ramp) next(now time.Duration, demand, good float64) float64 {
 		r.proven = false
 	}
 	lately := r.capacity > 0 && now-r.last < forgetCapacity && !r.slow
-	grown := 3 * r.limit
+	grown := 4 * r.limit
 	if lately && r.proven {
 		if plateau := 0.92 * r.capacity; r.limit < plateau {
 			grown = min(grown, plateau+1e-3)
