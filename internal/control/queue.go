@@ -35,6 +35,7 @@ func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration)
 	switch {
 	case c.good >= 3:
 		q.latency = c.latency / time.Duration(c.good)
+		t.ramp.own = min(t.ramp.own, q.latency)
 		q.fill = max(0, float64(q.latency-q.base)/float64(timeout-q.base))
 	case t.ramp.last > 0 && now-t.ramp.last < 2*time.Second && 2*c.overload > c.bad:
 		q.fill = 1

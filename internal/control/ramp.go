@@ -59,7 +59,7 @@ func (t *target) limitNow(now time.Duration, q queue, timeout time.Duration) {
 	}
 	carried = max(carried, minLimit)
 	t.outage = now
-	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now}
+	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now, own: t.ramp.own}
 	t.estimate(now, q, t.flow.demand(now, false))
 	t.ramp.limit = max(minLimit, carried*t.room(q, timeout))
 	t.set(now, breaker.Closed, "limited", 1, "")
@@ -93,11 +93,6 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 		return t.relapse(now, s, demand, &all, rng)
 	}
 	q := t.queue(now, 15, timeout)
-	if q.known && q.latency > 0 {
-		if q.latency < r.own {
-			r.own = q.latency
-		}
-	}
 	if q.full() && (r.slow || r.stubborn(now, q, timeout)) {
 		// Cutting does not help: it is no queue.
 		r.own = max(r.own, t.calm)
