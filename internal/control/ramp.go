@@ -60,7 +60,7 @@ func (t *target) limitNow(now time.Duration, q queue, timeout time.Duration) {
 	carried = max(carried, minLimit)
 	t.outage = now
 	t.ramp = ramp{capacity: carried, seen: now, began: now, filled: q.fill, last: now, stepped: now, own: t.ramp.own}
-	t.estimate(now, q, t.flow.demand(now, false))
+	t.estimate(now, q, timeout, t.flow.demand(now, false))
 	t.ramp.limit = max(minLimit, carried*t.room(q, timeout))
 	t.set(now, breaker.Closed, "limited", 1, "")
 	t.admit(t.share(now))
@@ -180,7 +180,7 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 	}
 	r.proven = r.proven || now-r.began > 500*time.Millisecond
 	r.seen, r.last, r.streak = now, now, 0
-	t.estimate(now, q, demand)
+	t.estimate(now, q, timeout, demand)
 	r.limit = max(minLimit, r.capacity*t.room(q, timeout))
 	r.stepped = now
 	t.setLimit(now, fmt.Sprintf("at its capacity of about %.0f calls/s: %s", r.capacity, q))
@@ -189,14 +189,20 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 // estimate follows the callee's queue. What answers tell is how long it was when
 // they were let in; how long it is now is told by what was let in since (Little's
 // law), and, while all time out and tell nothing, by what comes and what can go.
-func (t *target) estimate(now time.Duration, q queue, demand float64) {
+func (t *target) estimate(now time.Duration, q queue, timeout time.Duration, demand float64) {
 	r := &t.ramp
+	since := func(d time.Duration) (let float64) {
+		t.flow.each(now, max(d, 0), 0, func(s *current) { let += demand * s.force * fleet.BucketWidth.Seconds() })
+		return let
+	}
 	if q.latency > 0 && q.spoilt < 0.5 {
-		r.waiting = 0
-		t.flow.each(now, max(q.latency-q.base, 0), 0, func(s *current) { r.waiting += demand * s.force * fleet.BucketWidth.Seconds() })
+		r.waiting = since(q.latency - q.base)
 		return
 	}
 	r.waiting = max(0, r.waiting+(demand*t.flow.force-r.capacity)*rampTick.Seconds())
+	if q.spoilt > 0.8 {
+		r.waiting = max(r.waiting, since(timeout-q.base)) // those let in a time-out ago met a queue as long as that
+	}
 }
 
 // room is the share of the capacity that lets the queue drain.
