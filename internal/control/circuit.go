@@ -25,6 +25,8 @@ type circuit struct {
 	learnt    time.Duration
 	suspected time.Duration // since when failures are more than normal, 0 if not
 
+	coordination
+
 	generations *uint64
 }
 
@@ -49,6 +51,8 @@ type row struct {
 	local      string  // why it has opened by its own rule, if it has
 	own        *target // what brings such an opening back
 	alone      string  // why it has opened alone, while own does
+	settled    bool    // it runs on the settings that the daemon's policies say
+	unsettled  int     // how often it said that it does not
 }
 
 // cell is a row's evidence of one route and instance, first attempts only.
@@ -61,6 +65,7 @@ func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *u
 	return &circuit{
 		id: id, callee: ce, settings: policy.Default(), generations: generations,
 		heard: now, whole: newTarget(now, generations), seen: make(map[string]time.Duration), sent: -renewal,
+		coordination: newCoordination(),
 	}
 }
 
@@ -157,16 +162,17 @@ func (c *circuit) gate(r *row) *fleet.Gate {
 // take adds a replica's report to the evidence and reports whether it is the
 // replica's first of this circuit.
 func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitReport) (first bool) {
-	if cr.Settings != nil && cr.Settings.Validate() == nil {
-		c.adjust(*cr.Settings)
-	}
 	r, known := c.row(rr.From)
+	if cr.Settings != nil && cr.Settings.Validate() == nil {
+		c.obeyed(r, cr.Settings)
+	}
 	r.observer = cmp.Or(rr.Observer, rr.From.Name)
 	c.heard, r.at, r.state, r.mode, r.generation = now, now, cr.State, cr.Mode, cr.Generation
 	current := cr.Generation == c.gate(r).Generation
 	for i := range cr.Cells {
 		c.evidence(now, r, &cr.Cells[i], current)
 	}
+	c.note(now, cr)
 	r.local = ""
 	if current && cr.State == breaker.Open {
 		r.local = cr.Why

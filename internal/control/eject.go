@@ -11,10 +11,13 @@ import (
 // openParts opens the instances that locate has named, where the thresholds say
 // so too, and reports whether the failures are theirs.
 func (m *Mind) openParts(c *circuit, named []finding) bool {
+	if m.ordered(c) != "" || c.panicking(m.now) {
+		return false
+	}
 	explained := false
 	for _, f := range instancesOf(named) {
 		p := c.part(m.now, f.instance)
-		if !p.calmly() {
+		if !p.calmly() || p.frozen() {
 			explained = true
 			continue
 		}
@@ -24,9 +27,8 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 		}
 		b := &c.settings.Breaker
 		rate := 100 * float64(e.k) / float64(e.n)
-		known, out := c.ejected(m.now)
-		if allowed := maxEjected(known, c.settings.MaxEjectionPercent); out+1 > allowed {
-			continue // the guard holds: the whole may open, more instances may not
+		if !m.mayEject(c, f.instance) {
+			continue // the whole may open, more instances may not
 		}
 		why := fmt.Sprintf("%d of %d calls to this instance failed (%.0f %% ≥ %.0f %%, minimum %d), seen by %d of %d replicas; its siblings are well; %s",
 			e.k, e.n, rate, b.FailureRateThreshold, b.MinimumNumberOfCalls, e.observers, e.present, f.why)

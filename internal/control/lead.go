@@ -10,7 +10,7 @@ import (
 // lead brings what is open back: probes, verdicts, ramps.
 func (m *Mind) lead(c *circuit) {
 	for _, r := range c.rows {
-		if r.local != "" && r.own == nil && c.whole.calmly() {
+		if r.local != "" && r.own == nil && c.whole.calmly() && !c.whole.frozen() {
 			r.own = newTarget(m.now, &m.generations)
 			r.own.open(m.now, &c.settings, m.rng, "this replica alone: "+r.local)
 			r.alone = r.local
@@ -44,6 +44,9 @@ func (m *Mind) lead(c *circuit) {
 }
 
 func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.Duration) []*row) {
+	if t.frozen() || c.whole.frozen() {
+		return
+	}
 	switch t.gate.State {
 	case breaker.Open:
 		if m.now >= t.due && len(askers(m.now)) > 0 {
@@ -85,7 +88,7 @@ func (m *Mind) lease(c *circuit, t *target, instance string, n int, rows []*row)
 	for i := range n {
 		at := (first + i) % len(rows)
 		m.tokens++
-		token := m.cfg.Incarnation<<32 ^ m.tokens
+		token := m.tokens
 		t.trial.leases = append(t.trial.leases, lease{
 			token: token, to: rows[at].id,
 			expires: m.now + leaseTTL + c.settings.Breaker.MaxWaitDurationInHalfOpenState,

@@ -40,7 +40,7 @@ func replica(i int) fleet.ReplicaID {
 
 func (f *fleetOf) step(in Input) {
 	in.At = f.at
-	f.out = append(f.out, f.Step(in)...)
+	f.out = append(f.out, f.Step(in).Directives...)
 }
 
 func (f *fleetOf) pass(d time.Duration) {

@@ -22,7 +22,8 @@ type target struct {
 	gate        fleet.Gate
 	since       time.Duration // of the state or phase
 	flow        flow
-	rate        float64 // failure rate in percent that opened it
+	rate        float64   // failure rate in percent that opened it
+	override    *override // of an operator, above the gate
 
 	outage   time.Duration // when this outage began
 	trials   int           // failed trials in it

@@ -14,12 +14,19 @@ import (
 // brought back, and what has changed is said.
 func (m *Mind) think() {
 	for _, ce := range m.order {
+		if !ce.owned {
+			continue
+		}
 		if ce.failing && m.now-ce.looked >= lookInterval {
 			ce.looked = m.now
 			ce.failing = m.judge(ce)
 		}
 		for _, c := range ce.circuits {
+			if c.orderEnds != 0 && c.orderEnds <= m.now {
+				m.endOrders(c)
+			}
 			m.lead(c)
+			m.check(c)
 			m.say(c)
 		}
 	}
@@ -45,14 +52,14 @@ func (m *Mind) judge(ce *callee) (again bool) {
 			continue
 		}
 		if !located {
-			named, located = locate(ce, m.now), true
+			named, located = m.locate(ce), true
 		}
 		switch {
 		case m.openParts(c, named):
 		case over && w.observers >= c.quorum(w.present):
-			m.openWhole(c, &w)
+			m.unlessHeld(c, func() { m.openWhole(c, &w) })
 		case together:
-			m.openTogether(c, alone, why)
+			m.unlessHeld(c, func() { m.openTogether(c, alone, why) })
 		}
 	}
 	return again

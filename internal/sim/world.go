@@ -123,7 +123,7 @@ func (w *World) step(in control.Input) {
 	if w.Inputs != nil {
 		w.Inputs(in)
 	}
-	for _, out := range w.mind.Step(in) {
+	for _, out := range w.mind.Step(in).Directives {
 		if w.Outputs != nil {
 			w.Outputs(out)
 		}

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/server/bus"
 )
 
@@ -18,6 +19,7 @@ type metrics struct {
 	decided    prometheus.Counter
 	directives prometheus.Counter
 	panics     prometheus.Counter
+	findings   *prometheus.CounterVec
 	fanout     prometheus.Histogram
 }
 
@@ -40,7 +42,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
-	r.MustRegister(m.fanout, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.findings = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchgear_findings_total", Help: "What control found that a person should know, by kind."}, []string{"kind"})
+	for _, kind := range control.NoticeKinds {
+		m.findings.WithLabelValues(kind)
+	}
+	r.MustRegister(m.findings, m.fanout, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -1,0 +1,35 @@
+package control
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/datapunk/switchgear/breaker"
+)
+
+// explain adds to a circuit's view what stands above its state, what holds
+// automation, and what comes next.
+func (m *Mind) explain(c *circuit, v *CircuitView) {
+	v.Revision = c.settings.Revision
+	v.Held = c.heldNow(m.now)
+	v.Inherited = c.spared.sum(m.now, 40).k
+	v.Marker = m.marker(c.id.Callee)
+	v.Override = c.whole.override.left(m.now)
+	switch {
+	case v.Override != nil:
+		v.Mode = v.Override.Mode
+	case !m.cfg.Enforce:
+		v.Mode = breaker.MetricsOnly
+	}
+	// When the next probe was due as the reason was said is old by now.
+	v.Why, _, _ = strings.Cut(v.Why, "; next probes in ")
+	if c.whole.gate.State == breaker.Open && !c.whole.frozen() {
+		v.NextProbe = max(c.whole.due-m.now, 0)
+	}
+	for _, l := range c.whole.trial.leases {
+		if l.expires > m.now && !slices.Contains(v.Holders, l.to.Name) {
+			v.Holders = append(v.Holders, l.to.Name)
+		}
+	}
+	slices.Sort(v.Holders)
+}

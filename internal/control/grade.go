@@ -1,0 +1,106 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/policy"
+)
+
+// note adds to a circuit's evidence what grading needs and verdicts do not: all
+// that held a call up, whoever was at fault.
+func (c *circuit) note(now time.Duration, cr *fleet.CircuitReport) {
+	for i := range cr.Cells {
+		for j := range cr.Cells[i].Buckets {
+			b := &cr.Cells[i].Buckets[j]
+			if b.Age > oldEvidence || b.Age < 0 {
+				continue
+			}
+			at := now - b.Age
+			up := b.Failed + b.Rejected + b.Inherited + b.Kinds[breaker.Canceled] + b.Kinds[breaker.CallerDeadline]
+			c.troubled.add(at, tally{b.Offered, min(up, b.Offered)})
+			c.spared.add(at, tally{b.Offered, b.Inherited})
+		}
+	}
+}
+
+// behind is a circuit of the callee's own, as grading sees it.
+type behind struct {
+	id       policy.Circuit
+	open     bool
+	troubled tally
+}
+
+// suspicious reports whether a circuit holds its callers up: it is open, or a
+// good part of its calls does not come back well.
+func (b *behind) suspicious(above float64) bool {
+	const few = 3
+	return b.troubled.k >= few && (b.open || 2*100*float64(b.troubled.k) >= above*float64(b.troubled.n))
+}
+
+// grades says which circuits behind a circuit's callee explain its failures, for
+// at most gradingDelay. No mark comes with a reply that does not come: where a
+// callee hangs because of what it calls, only the edge nearest the fault is to
+// open, and that one needs a moment to be found.
+func (m *Mind) grades(c *circuit) string {
+	if m.cfg.Without.Grading {
+		return ""
+	}
+	const forgets = 3 * time.Second
+	if m.now-c.gradedAt > forgets {
+		c.graded = 0
+	}
+	var worst behind
+	for _, b := range m.behind(c.id.Callee) {
+		if b.suspicious(openAbove(&c.settings)) && b.troubled.k > worst.troubled.k {
+			worst = b
+		}
+	}
+	own := c.troubled.sum(m.now, 40)
+	if worst.troubled.k == 0 || 2*worst.troubled.k < own.k {
+		return ""
+	}
+	if c.graded == 0 {
+		c.graded = m.now
+	}
+	c.gradedAt = m.now
+	if m.now-c.graded >= c.settings.GradingDelay {
+		c.waited = fmt.Sprintf("; it waited %s for %s, which is in trouble too, and went on failing", short(m.now-c.graded), worst.id)
+		m.said.Findings = append(m.said.Findings, Notice{Kind: "grading", Namespace: c.id.Callee.Namespace, Circuit: c.id, Why: "opens" + c.waited[1:]})
+		return ""
+	}
+	return fmt.Sprintf("graded: %s explains it (%d of %d calls of its callee there are held up, %d here); it opens if that lasts %s",
+		worst.id, worst.troubled.k, worst.troubled.n, own.k, short(c.settings.GradingDelay))
+}
+
+// behind lists the circuits whose caller is a service: its own evidence of those
+// that it calls, from here and from other owners.
+func (m *Mind) behind(s policy.Service) []behind {
+	var all []behind
+	for _, c := range m.callers[s] {
+		if c.callee.owned || c.callee.second {
+			all = append(all, behind{c.id, c.occupies(), c.troubled.sum(m.now, 40)})
+		}
+	}
+	return m.peers.behind(s, all)
+}
+
+// addCaller and dropCaller keep the index of circuits by their caller.
+func (m *Mind) addCaller(c *circuit) {
+	m.callers[c.id.Caller] = append(m.callers[c.id.Caller], c)
+}
+
+func (m *Mind) dropCaller(c *circuit) {
+	s := c.id.Caller
+	kept := m.callers[s][:0]
+	for _, x := range m.callers[s] {
+		if x != c {
+			kept = append(kept, x)
+		}
+	}
+	if m.callers[s] = kept; len(kept) == 0 {
+		delete(m.callers, s)
+	}
+}

@@ -1,0 +1,219 @@
+package control
+
+import (
+	"cmp"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/fleet"
+)
+
+// Told is what another daemon has said to replicas.
+type Told struct {
+	Daemon string
+	Output
+}
+
+// ranking orders the live daemons for a key: the first owns what it names, the
+// second follows it (rendezvous hashing: who leaves takes only what was its own).
+// Each daemon that sees the same ones live comes to the same order.
+func (m *Mind) ranking(key string) []string {
+	names := m.peers.live()
+	if m.joined || len(names) == 0 {
+		names = append(names, m.cfg.Daemon)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(weight(b, key), weight(a, key)), cmp.Compare(a, b))
+	})
+	return names
+}
+
+// weight is a daemon's claim to a key.
+func weight(daemon, key string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(daemon))
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(key))
+	x := h.Sum64() // and its bits mixed: FNV alone hardly spreads names that end alike
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// assign says what this daemon is to a callee.
+func (m *Mind) assign(ce *callee) {
+	rank := m.ranking(ce.id.String())
+	was := ce.owned
+	ce.owned = m.joined && rank[0] == m.cfg.Daemon
+	ce.second = m.joined && len(rank) > 1 && rank[1] == m.cfg.Daemon
+	if !ce.owned || was {
+		return
+	}
+	// A takeover: what replicas hold goes on, under a greater epoch.
+	ce.failing = true
+	for _, c := range ce.circuits {
+		c.dirty = true
+	}
+}
+
+func (m *Mind) assignAll() {
+	for _, ce := range m.order {
+		m.assign(ce)
+	}
+}
+
+// join lets a mind that has listened for long enough own something.
+func (m *Mind) join() {
+	if m.began == 0 {
+		m.began = max(m.now, 1)
+	}
+	if !m.joined && m.now-m.began >= m.cfg.Join {
+		m.joined = true
+		m.assignAll()
+	}
+}
+
+// hear raises what this mind says above what it has heard.
+func (m *Mind) hear(e fleet.Epoch) {
+	if e.Incarnation > maxCounter || e.Counter > maxCounter {
+		return
+	}
+	m.incarnation = max(m.incarnation, e.Incarnation)
+	m.epoch = max(m.epoch, e.Counter)
+}
+
+// told follows what another daemon says, so that a takeover goes on where it was.
+// Where both believe to own the callee, as in a partition, the later verdict
+// stands, and is said once more under a greater epoch.
+func (m *Mind) told(t *Told) {
+	d := &t.Directive
+	if t.Daemon == m.cfg.Daemon || d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Epoch.Incarnation, d.Generation) > maxCounter {
+		return
+	}
+	m.hear(d.Epoch)
+	m.generations = max(m.generations, d.Generation)
+	c := m.circuit(d.Circuit)
+	if c == nil {
+		return
+	}
+	c.heard = m.now
+	newer := false
+	if t.To.Name != "" && d.Generation != c.whole.gate.Generation {
+		m.toldOne(c, t)
+	} else if c.whole.takeOver(m.now, d.Gate) {
+		newer = true
+		c.restart()
+	}
+	for _, p := range d.Parts {
+		if p.Generation > maxCounter || c.partOf(p.Instance) == nil && len(c.parts) >= maxInstances {
+			continue
+		}
+		m.generations = max(m.generations, p.Generation)
+		x := c.part(m.now, p.Instance)
+		newer = x.takeOver(m.now, p.Gate) || newer
+		x.override = heardOverride(m.now, p.Override)
+	}
+	for _, p := range c.parts {
+		if !slices.ContainsFunc(d.Parts, func(x fleet.Part) bool { return x.Instance == p.instance }) && !c.callee.owned && t.To.Name == "" {
+			p.takeOver(m.now, fleet.Gate{Share: 1, Generation: p.gate.Generation + 1})
+			p.override = nil
+		}
+	}
+	if !c.callee.owned {
+		c.whole.override = heardOverride(m.now, d.Override)
+		m.endOrders(c)
+	} else if newer {
+		c.dirty = true
+	}
+}
+
+// toldOne follows a word that is for one replica alone.
+func (m *Mind) toldOne(c *circuit, t *Told) {
+	at, found := c.findRow(t.To)
+	if !found || !c.whole.calmly() || c.callee.owned {
+		return
+	}
+	r := c.rows[at]
+	if t.Directive.State == breaker.Closed && t.Directive.Phase == "" {
+		r.own, r.local, r.alone = nil, "", ""
+		return
+	}
+	if r.own == nil {
+		r.own = newTarget(m.now, &m.generations)
+		r.alone = t.Directive.Reason
+	}
+	r.own.takeOver(m.now, t.Directive.Gate)
+}
+
+func heardOverride(now time.Duration, o *fleet.Override) *override {
+	if o == nil || o.TTL <= 0 {
+		return nil
+	}
+	return &override{*o, now + o.TTL}
+}
+
+// takeOver goes on from a gate that another owner has said, and reports whether it
+// is a newer verdict. Its probes are its own: who takes over gives new ones.
+func (t *target) takeOver(now time.Duration, g fleet.Gate) (newer bool) {
+	if g.Generation < t.gate.Generation {
+		return false
+	}
+	if g.Generation == t.gate.Generation {
+		t.gate.Share = g.Share
+		return false
+	}
+	if g.State != t.gate.State || g.Phase != t.gate.Phase {
+		t.since = now
+	}
+	if t.calmly() {
+		t.outage, t.trials = now, 0
+	}
+	t.gate = g
+	t.flow.forget()
+	t.due, t.trial = now, trial{}
+	if g.State == breaker.Closed && g.Phase != "" {
+		t.ramp = ramp{adopted: g.Share, stepped: now}
+	}
+	return true
+}
+
+// restart drops the evidence of an earlier generation.
+func (c *circuit) restart() {
+	for _, r := range c.rows {
+		r.window.reset()
+		for _, x := range r.cells {
+			x.window.reset()
+		}
+	}
+}
+
+// claims counts who says to hold a word that nobody here has said: one voice
+// among others is not believed.
+type claims struct {
+	generation uint64
+	observers  []string
+}
+
+// believes reports whether enough observers hold a directive, of those that there
+// are, for it to be taken over.
+func (c *circuit) believes(now time.Duration, generation uint64, observer string) bool {
+	if generation != c.claims.generation {
+		c.claims = claims{generation: generation}
+	}
+	if !slices.Contains(c.claims.observers, observer) && len(c.claims.observers) < maxObservers {
+		c.claims.observers = append(c.claims.observers, observer)
+	}
+	present := []string{observer}
+	for _, r := range c.rows {
+		if now-r.at < silentReplica {
+			present = append(present, r.observer)
+		}
+	}
+	return len(c.claims.observers) >= c.quorum(distinct(present))
+}
+
+// bystander reports whether a callee is none of this daemon's business: then
+// its circuits are shown, but not judged.
+func (ce *callee) bystander() bool { return !ce.owned && !ce.second }
