@@ -32,6 +32,7 @@ const (
 
 	heldFor        = 2 * time.Second
 	troubleSpan    = 4 * time.Second
+	chainLength    = 64
 	alarmEnds      = 10 * time.Second
 	memberInterval = 500 * time.Millisecond
 	memberUrgent   = 100 * time.Millisecond
@@ -83,6 +84,7 @@ func Defaults() []Default {
 
 		d("held: shown for", heldFor, "automation looks each 100 ms while it wants to open: after it, it does not want to any more"),
 		d("grading: span", troubleSpan, "of the evidence by which a circuit explains those before it: as long as a time-out and its wait"),
+		d("grading: callees", chainLength, "that are looked at for what explains one circuit: more than a request passes"),
 		d("guard: over after", alarmEnds, "that nothing was held: so that one incident is one alert"),
 		d("members: heartbeat", memberInterval, "some bytes for each daemon; four may be lost"),
 		d("members: when not calm", memberUrgent, "the step of evidence: owners know of each other what they know of replicas"),

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -48,9 +49,8 @@ func (m *Mind) grades(c *circuit) string {
 	if m.cfg.Without.Grading {
 		return ""
 	}
-	const forgets = 3 * time.Second
-	if m.now-c.gradedAt > forgets {
-		c.graded = 0
+	if m.now-c.gradedAt > max(c.settings.Breaker.WindowDuration, 2*c.settings.GradingDelay) {
+		c.graded, c.explained = 0, false
 	}
 	var worst behind
 	for _, b := range m.behind(c.id.Callee) {
@@ -65,7 +65,15 @@ func (m *Mind) grades(c *circuit) string {
 	if c.graded == 0 {
 		c.graded = m.now
 	}
+	found := m.isFound(&worst, openAbove(&c.settings))
+	if found && !c.explained {
+		// It has just been opened: what is under way needs a time-out to come to its end.
+		c.explained, c.graded = true, m.now
+	}
 	c.gradedAt = m.now
+	if found && m.now-c.graded < c.settings.GradingDelay {
+		c.absolve()
+	}
 	if m.now-c.graded >= c.settings.GradingDelay {
 		c.waited = fmt.Sprintf("; it waited %s for %s, which is in trouble too, and went on failing", short(m.now-c.graded), worst.id)
 		m.said.Findings = append(m.said.Findings, Notice{Kind: "grading", Namespace: c.id.Callee.Namespace, Circuit: c.id, Why: "opens" + c.waited[1:]})
@@ -73,6 +81,36 @@ func (m *Mind) grades(c *circuit) string {
 	}
 	return fmt.Sprintf("graded: %s explains it (%d of %d calls of its callee there are held up, %d here); it opens if that lasts %s",
 		worst.id, worst.troubled.k, worst.troubled.n, own.k, short(c.settings.GradingDelay))
+}
+
+// isFound reports whether a circuit, or one further down that explains it, is
+// open: then the fault is found, and what is nearer to the front only felt it.
+func (m *Mind) isFound(b *behind, above float64) bool {
+	if b.open {
+		return true
+	}
+	way := []policy.Service{b.id.Callee}
+	for i := 0; i < len(way); i++ {
+		for _, next := range m.behind(way[i]) {
+			if !next.suspicious(above) {
+				continue
+			}
+			if next.open {
+				return true
+			}
+			if len(way) < chainLength && !slices.Contains(way, next.id.Callee) {
+				way = append(way, next.id.Callee)
+			}
+		}
+	}
+	return false
+}
+
+// absolve drops evidence that is explained by what is open by now: it would
+// outlive it, since inherited outcomes neither confirm nor refute it.
+func (c *circuit) absolve() {
+	c.restart()
+	c.whole.flow.forget()
 }
 
 // behind lists the circuits whose caller is a service: its own evidence of those

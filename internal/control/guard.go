@@ -26,10 +26,11 @@ type coordination struct {
 	claims   claims        // of replicas that hold what nobody here has said
 	checks   checks
 
-	graded   time.Duration // since when it waits for those behind its callee
-	gradedAt time.Duration // when it last did
-	troubled window        // offered, and held up in any way
-	spared   window        // offered, and inherited
+	graded    time.Duration // since when it waits for those behind its callee
+	gradedAt  time.Duration // when it last did
+	explained bool          // one of those is open by now
+	troubled  window        // offered, and held up in any way
+	spared    window        // offered, and inherited
 }
 
 func newCoordination() coordination {

@@ -270,6 +270,15 @@ func (m *Mind) summary(c *circuit) (CircuitSummary, bool) {
 	return s, s.Open || s.Wants || t.k >= 3
 }
 
+// Live is how many daemons own something, as this one sees it.
+func (m *Mind) Live() int {
+	n := len(m.peers.live())
+	if m.joined {
+		n++
+	}
+	return n
+}
+
 // Farewell is the last word of a daemon that ends in good order, so that others
 // take over at once.
 func (m *Mind) Farewell() Member {

@@ -73,6 +73,7 @@ type callee struct {
 	circuits []*circuit
 	owned    bool          // this daemon decides
 	second   bool          // it would be next to
+	trusting bool          // Without.Quorum
 	failing  bool          // evidence of failures has come since the last look
 	looked   time.Duration // when locate was last asked
 }
@@ -100,6 +101,7 @@ func (m *Mind) Step(in Input) Said {
 	m.now = max(m.now, in.At)
 	m.said = Said{}
 	m.join()
+	m.endPauses()
 	switch {
 	case in.Hello != nil:
 		m.hello(in.Hello, cmp.Or(in.Observer, in.Hello.Replica.Name))
@@ -148,7 +150,7 @@ func (m *Mind) Urgent() bool {
 			return true
 		}
 		for _, c := range ce.circuits {
-			if !c.calmly() {
+			if !c.calmly() || c.orderEnds != 0 && c.orderEnds-m.now < calmInterval {
 				return true
 			}
 		}
@@ -223,7 +225,7 @@ func (m *Mind) circuit(id policy.Circuit) *circuit {
 		return nil
 	}
 	if ce == nil {
-		ce = &callee{id: id.Callee}
+		ce = &callee{id: id.Callee, trusting: m.cfg.Without.Quorum}
 		m.callees[id.Callee] = ce
 		at, _ := slices.BinarySearchFunc(m.order, ce, func(a, b *callee) int { return a.id.Compare(b.id) })
 		m.order = slices.Insert(m.order, at, ce)

@@ -231,6 +231,10 @@ func (m *Mind) endOrders(c *circuit) {
 	}
 }
 
+func (m *Mind) endPauses() {
+	m.pauses = slices.DeleteFunc(m.pauses, func(p pause) bool { return p.until <= m.now })
+}
+
 // orders are the overrides that stand on a circuit, with what is left of them.
 func (c *circuit) orders(now time.Duration) (all []Order) {
 	add := func(t *target, instance string) {

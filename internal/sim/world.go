@@ -22,6 +22,8 @@ type World struct {
 	Inputs func(control.Input)
 	// Outputs, if set, hears everything that control says.
 	Outputs func(control.Output)
+	// Without switches mechanisms of control off; it is set before StartDaemon.
+	Without control.Without
 
 	now      time.Duration
 	rng      *rand.Rand
@@ -95,7 +97,7 @@ func (q *eventQueue) Pop() any {
 
 // StartDaemon lets control begin; every replica says hello.
 func (w *World) StartDaemon(incarnation uint64) {
-	w.mind = control.New(control.Config{Daemon: "sim", Incarnation: incarnation, Seed: w.seed, Enforce: true})
+	w.mind = control.New(control.Config{Daemon: "sim", Incarnation: incarnation, Seed: w.seed, Enforce: true, Without: w.Without})
 	for _, r := range w.replicas {
 		r.connect()
 	}

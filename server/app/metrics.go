@@ -56,6 +56,8 @@ func (m *metrics) observe(o *owner, g *gateway, b *bus.Bus, r *recorder) {
 		&circuitCollector{o, prometheus.NewDesc("switchgear_circuits", "Circuits known to this daemon, by state.", []string{"state"}, nil)},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_replicas_attached", Help: "Replicas whose streams this daemon serves."},
 			func() float64 { return float64(g.attached()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_daemons_live", Help: "Daemons that decide, as this one sees it, itself included."},
+			func() float64 { return float64(o.live.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_evidence_queue_length", Help: "Inputs that wait for control."},
 			func() float64 { return float64(len(o.in)) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "switchgear_bus_overflows_total", Help: "Times that the bus lost messages because a subscriber was slow."},

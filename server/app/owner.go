@@ -33,6 +33,7 @@ type owner struct {
 	view    atomic.Pointer[api.Snapshot]
 	alive   atomic.Int64 // when it last stepped, since began
 	running atomic.Bool
+	live    atomic.Int64 // daemons that own something
 }
 
 // mind is control.Mind, as far as its owner needs it.
@@ -41,6 +42,7 @@ type mind interface {
 	Interval() time.Duration
 	Circuits() []control.CircuitView
 	Farewell() control.Member
+	Live() int
 }
 
 type ownerBus interface {
@@ -189,6 +191,7 @@ func (o *owner) step(h heard) {
 	}
 	said := o.mind.Step(in)
 	o.alive.Store(int64(in.At) + 1)
+	o.live.Store(int64(o.mind.Live()))
 	o.say(&said)
 }
 

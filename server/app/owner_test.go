@@ -27,6 +27,7 @@ func (m brokenMind) Step(in control.Input) control.Said {
 	return control.Said{}
 }
 func (brokenMind) Interval() time.Duration         { return time.Hour }
+func (brokenMind) Live() int                       { return 1 }
 func (brokenMind) Farewell() control.Member        { return control.Member{} }
 func (brokenMind) Circuits() []control.CircuitView { return nil }
 
