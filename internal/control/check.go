@@ -54,8 +54,8 @@ func prefixes(cidrs []string) (ps []netip.Prefix) {
 // that the replica can't reach.
 func (m *Mind) check(c *circuit) {
 	s := c.settings.ActiveCheck
-	if s.Interval == 0 || len(m.checkable) == 0 || c.whole.gate.State != breaker.Open || c.whole.frozen() ||
-		m.now < c.checks.next || m.now < c.whole.due || len(c.askers(m.now)) > 0 || m.paused(c.id.Callee.Namespace) != nil {
+	if s.Interval == 0 || len(m.checkable) == 0 || c.whole.gate.State == breaker.Closed || c.whole.frozen() ||
+		m.now < c.checks.next || m.now < c.whole.due || c.whole.leased(m.now) || len(c.askers(m.now)) > 0 || m.paused(c.id.Callee.Namespace) != nil {
 		return
 	}
 	c.checks.next = m.now + s.Interval
@@ -75,6 +75,11 @@ func (m *Mind) check(c *circuit) {
 		m.said.Checks = append(m.said.Checks, Check{Circuit: c.id, Instance: name, Address: address, Path: s.Path, Deadline: checkDeadline})
 		return
 	}
+}
+
+// leased reports whether a probe is out.
+func (t *target) leased(now time.Duration) bool {
+	return slices.ContainsFunc(t.trial.leases, func(l lease) bool { return l.expires > now })
 }
 
 // mayCheck gives the address of an instance, where it may be asked. Names are not
@@ -111,7 +116,7 @@ func (m *Mind) checked(r *Checked) {
 		return
 	}
 	c.checks.out = ""
-	if c.whole.gate.State != breaker.Open || c.whole.frozen() {
+	if c.whole.gate.State == breaker.Closed || c.whole.frozen() {
 		return
 	}
 	c.dirty = true

@@ -44,7 +44,7 @@ type Said struct {
 type Notice struct {
 	Kind      string
 	Namespace string
-	Circuit   policy.Circuit
+	Circuit   policy.Circuit `json:",omitzero"`
 	Why       string
 	// Ended is true where an earlier one is no longer so.
 	Ended bool `json:",omitempty"`

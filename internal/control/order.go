@@ -19,7 +19,7 @@ type Order struct {
 	ID     string
 	Action Action
 	// Circuit is whose override it is, Instance which part of it; empty is all of it.
-	Circuit  policy.Circuit
+	Circuit  policy.Circuit `json:",omitzero"`
 	Instance string
 	// Namespace is which automation pauses or resumes; empty is all.
 	Namespace string

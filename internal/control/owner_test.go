@@ -45,6 +45,7 @@ func TestEveryCalleeHasOneOwnerAndWhoLeavesTakesOnlyItsOwn(t *testing.T) {
 
 // outageOf a callee with six replicas of one caller, on three daemons.
 func outageOf(t *testing.T, seed uint64) *cluster {
+	t.Helper()
 	c := newCluster(t, seed, 3)
 	for i := range 6 {
 		c.add(svc("web"), fmt.Sprintf("web-%d", i), 20, settingsOf(nil), svc("pay"))
