@@ -48,7 +48,7 @@ func newCluster(t *testing.T, seed uint64, daemons int) *cluster {
 	c := &cluster{t: t, at: time.Second, rng: rand.New(rand.NewPCG(seed, 7)), leases: make(map[uint64]time.Duration), fails: func(policy.Circuit) bool { return false }}
 	c.clock = breaker.NewClock(func() time.Duration { return c.at })
 	for i := range daemons {
-		c.start(fmt.Sprintf("d%d", i+1), 1, daemons)
+		c.start(fmt.Sprintf("d%d", i+1), 1+c.rng.Uint64N(9), daemons)
 	}
 	return c
 }

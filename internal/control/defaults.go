@@ -48,6 +48,7 @@ const (
 	forgetPart    = time.Minute
 	forgetCircuit = time.Hour
 	maxCounter    = 1 << 62
+	maxHeard      = 1 << 63
 )
 
 // Default is one of switchgear's own values, and why it is so.
@@ -115,5 +116,6 @@ func Defaults() []Default {
 		d("limit: markers", maxMarkers, "services of which the last change is remembered"),
 		d("limit: claimants", maxObservers, "observers that are counted for one word that nobody here has said"),
 		d("limit: counters", uint64(maxCounter), "what a replica says that it holds can't exhaust them"),
+		d("limit: counters of daemons", uint64(maxHeard), "twice that, so that no replica can make daemons deaf to each other"),
 	}
 }

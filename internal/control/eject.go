@@ -22,8 +22,8 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 			continue
 		}
 		e, over := c.instanceOver(f.instance, m.now)
-		if !over || e.observers < c.quorum(e.present) {
-			continue
+		if !over || e.observers < c.quorum(max(e.present, c.pooled(m.now, windowSteps).present)) {
+			continue // of an instance that one replica alone has named, that one may dream
 		}
 		b := &c.settings.Breaker
 		rate := 100 * float64(e.k) / float64(e.n)
@@ -129,7 +129,10 @@ func (c *circuit) anyInstanceOver(now time.Duration) bool {
 }
 
 // ejected counts the callee's instances and those of them that are not closed.
+// What fewer than a quorum have called does not count, or one replica that names
+// many could raise how many may be out.
 func (c *circuit) ejected(now time.Duration) (known, out int) {
+	quorum := c.quorum(c.pooled(now, windowSteps).present)
 	for name, at := range c.seen {
 		if now-at > forgetPart {
 			if p := c.partOf(name); p == nil || p.calmly() {
@@ -137,9 +140,13 @@ func (c *circuit) ejected(now time.Duration) (known, out int) {
 				continue
 			}
 		}
-		known++
-		if p := c.partOf(name); p != nil && !p.calmly() {
+		p := c.partOf(name)
+		switch isOut := p != nil && !p.calmly(); {
+		case isOut:
+			known++
 			out++
+		case c.callee.instance(name, now, windowSteps).present >= quorum:
+			known++
 		}
 	}
 	return known, out

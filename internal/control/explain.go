@@ -21,8 +21,7 @@ func (m *Mind) explain(c *circuit, v *CircuitView) {
 	case !m.cfg.Enforce:
 		v.Mode = breaker.MetricsOnly
 	}
-	// When the next probe was due as the reason was said is old by now.
-	v.Why, _, _ = strings.Cut(v.Why, "; next probes in ")
+	v.Why = timeless(v.Why)
 	if c.whole.gate.State == breaker.Open && !c.whole.frozen() {
 		v.NextProbe = max(c.whole.due-m.now, 0)
 	}
@@ -32,4 +31,17 @@ func (m *Mind) explain(c *circuit, v *CircuitView) {
 		}
 	}
 	slices.Sort(v.Holders)
+}
+
+// timeless leaves out of a reason when the next probes were due as it was said:
+// that is old by now, and the view knows better.
+func timeless(why string) string {
+	before, after, found := strings.Cut(why, "; next probes in ")
+	if !found {
+		return why
+	}
+	if _, rest, more := strings.Cut(after, "; "); more {
+		return before + "; " + rest
+	}
+	return before
 }

@@ -97,10 +97,16 @@ func (m *Mind) panics(c *circuit) string {
 		return ""
 	}
 	known, bad := 0, 0
+	quorum := c.quorum(c.pooled(m.now, windowSteps).present)
 	for name := range c.seen {
-		known++
 		e := c.callee.instance(name, m.now, int(cellSpan/time.Second))
-		if p := c.partOf(name); p != nil && !p.calmly() || e.n > 0 && 100*float64(e.k) >= openAbove(&c.settings)*float64(e.n) {
+		p := c.partOf(name)
+		out := p != nil && !p.calmly()
+		if !out && e.present < quorum {
+			continue // as for the guard: it may be dreamt
+		}
+		known++
+		if out || e.n > 0 && 100*float64(e.k) >= openAbove(&c.settings)*float64(e.n) {
 			bad++
 		}
 	}

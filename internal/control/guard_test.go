@@ -121,7 +121,7 @@ func (m *mesh) alerts(kind string) (n int) {
 }
 
 func TestNeverAboveTheGuard(t *testing.T) {
-	for seed := range uint64(80) {
+	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		n := 1 + rng.IntN(12)
 		percent := float64(1 + rng.IntN(100))
@@ -268,6 +268,34 @@ func TestWithoutCoordinationNothingIsSaid(t *testing.T) {
 	}
 	if len(m.said) > 0 {
 		t.Errorf("%d directives", len(m.said))
+	}
+}
+
+func TestWithoutLocateNoPartIsTakenOut(t *testing.T) {
+	for _, without := range []bool{false, true} {
+		m := newMesh(Config{Without: Without{Locate: without}}, nil)
+		for range 10 {
+			m.say(edgeTo("pay"), 4, bad(5), "10.0.0.1:80")
+			m.say(edgeTo("pay"), 4, well(5), "10.0.0.2:80", "10.0.0.3:80")
+			m.pass(100 * time.Millisecond)
+		}
+		v, _ := m.Circuit(edgeTo("pay"))
+		if parts := len(v.Parts) > 0; parts == without {
+			t.Errorf("without %v: parts %+v", without, v.Parts)
+		}
+	}
+}
+
+func TestTheEjectionGuardHoldsAloud(t *testing.T) {
+	m := newMesh(Config{}, func(s *policy.Settings) { s.MaxEjectionPercent = 34 })
+	for range 20 {
+		m.say(edgeTo("pay"), 4, bad(5), "10.0.0.1:80", "10.0.0.2:80")
+		m.say(edgeTo("pay"), 4, well(20), "10.0.0.3:80")
+		m.pass(100 * time.Millisecond)
+	}
+	v, _ := m.Circuit(edgeTo("pay"))
+	if len(v.Parts) != 1 || !strings.Contains(v.Held, "1 of 3 instances are out, and automation may take out 1 (maxEjectionPercent 34") || m.alerts("guard") != 1 {
+		t.Errorf("parts %+v, held because %q, %d alerts: want one out, the other held, and one alert", v.Parts, v.Held, m.alerts("guard"))
 	}
 }
 

@@ -34,12 +34,18 @@ func (m *Mind) lead(c *circuit) {
 			c.dirty = true
 		}
 	}
-	if c.whole.calmly() && m.now-c.learnt >= 250*time.Millisecond {
-		c.learnt = m.now
-		c.whole.learn(m.now)
-		for _, p := range c.parts {
-			p.calm = c.whole.calm
-		}
+	c.learn(m.now)
+}
+
+// learn follows the latency of a circuit that is calm.
+func (c *circuit) learn(now time.Duration) {
+	if !c.whole.calmly() || now-c.learnt < 250*time.Millisecond {
+		return
+	}
+	c.learnt = now
+	c.whole.learn(now)
+	for _, p := range c.parts {
+		p.calm = c.whole.calm
 	}
 }
 

@@ -183,16 +183,16 @@ func (m *Mind) adopt(d *fleet.Directive, observer string) {
 	if d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Epoch.Incarnation, d.Generation) > maxCounter {
 		return
 	}
+	c := m.circuit(d.Circuit)
+	if c == nil || !c.believes(m.now, d.Generation, observer) {
+		return
+	}
 	m.hear(d.Epoch)
 	m.generations = max(m.generations, d.Generation)
 	for _, p := range d.Parts {
 		if p.Generation <= maxCounter {
 			m.generations = max(m.generations, p.Generation)
 		}
-	}
-	c := m.circuit(d.Circuit)
-	if c == nil || !c.believes(m.now, d.Generation, observer) {
-		return
 	}
 	c.whole.adopt(m.now, d.Gate)
 	for _, p := range d.Parts {

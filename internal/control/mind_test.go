@@ -283,6 +283,9 @@ func TestReadingChangesNothing(t *testing.T) {
 				f.Circuit(edge)
 				f.Urgent()
 				f.Interval()
+				f.State()
+				f.Live()
+				f.Farewell()
 			}
 			f.pass(100 * time.Millisecond)
 		}

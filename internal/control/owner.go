@@ -75,9 +75,11 @@ func (m *Mind) join() {
 	}
 }
 
-// hear raises what this mind says above what it has heard.
+// hear raises what this mind says above what it has heard. What replicas say is
+// bounded below what daemons may, so that none of them can exhaust the numbers
+// or make daemons deaf to each other.
 func (m *Mind) hear(e fleet.Epoch) {
-	if e.Incarnation > maxCounter || e.Counter > maxCounter {
+	if e.Incarnation > maxHeard || e.Counter > maxHeard {
 		return
 	}
 	m.incarnation = max(m.incarnation, e.Incarnation)
@@ -89,7 +91,7 @@ func (m *Mind) hear(e fleet.Epoch) {
 // stands, and is said once more under a greater epoch.
 func (m *Mind) told(t *Told) {
 	d := &t.Directive
-	if t.Daemon == m.cfg.Daemon || d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Epoch.Incarnation, d.Generation) > maxCounter {
+	if t.Daemon == m.cfg.Daemon || d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Epoch.Incarnation, d.Generation) > maxHeard {
 		return
 	}
 	m.hear(d.Epoch)
@@ -107,7 +109,7 @@ func (m *Mind) told(t *Told) {
 		c.restart()
 	}
 	for _, p := range d.Parts {
-		if p.Generation > maxCounter || c.partOf(p.Instance) == nil && len(c.parts) >= maxInstances {
+		if p.Generation > maxHeard || c.partOf(p.Instance) == nil && len(c.parts) >= maxInstances {
 			continue
 		}
 		m.generations = max(m.generations, p.Generation)
@@ -212,6 +214,16 @@ func (c *circuit) believes(now time.Duration, generation uint64, observer string
 		}
 	}
 	return len(c.claims.observers) >= c.quorum(distinct(present))
+}
+
+// keepWarm lets the next in rank know what calm is, so that it can go on at once.
+func (ce *callee) keepWarm(now time.Duration) {
+	if !ce.second {
+		return
+	}
+	for _, c := range ce.circuits {
+		c.learn(now)
+	}
 }
 
 // bystander reports whether a callee is none of this daemon's business: then

@@ -15,6 +15,7 @@ import (
 func (m *Mind) think() {
 	for _, ce := range m.order {
 		if !ce.owned {
+			ce.keepWarm(m.now)
 			continue
 		}
 		if ce.failing && m.now-ce.looked >= lookInterval {

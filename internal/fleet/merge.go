@@ -48,7 +48,7 @@ type MergedRow struct {
 type gathered struct {
 	from     ReplicaID
 	observer string
-	last     CircuitReport // without cells
+	last     CircuitReport  // without cells
 	cells    []gatheredCell // by key
 	failed   uint64
 }

@@ -111,7 +111,7 @@ func (ch *chain) call(level, from int, done func(failed bool)) {
 
 func TestWhereAChainHangsOnlyTheEdgeNearestTheFaultOpens(t *testing.T) {
 	more := 0
-	const seeds = 40
+	const seeds = 10
 	for seed := range uint64(seeds) {
 		for _, without := range []bool{false, true} {
 			ch := newChain(seed, control.Without{Grading: without})
