@@ -12,7 +12,7 @@ import (
 func (m *Mind) explain(c *circuit, v *CircuitView) {
 	v.Revision = c.settings.Revision
 	v.Held = c.heldNow(m.now)
-	v.Inherited = c.spared.sum(m.now, 40).k
+	v.Inherited = c.strain.sum(m.now).inherited
 	v.Marker = m.marker(c.id.Callee)
 	v.Override = c.whole.override.left(m.now)
 	switch {

@@ -10,8 +10,56 @@ import (
 	"github.com/datapunk/switchgear/policy"
 )
 
-// note adds to a circuit's evidence what grading needs and verdicts do not: all
-// that held a call up, whoever was at fault.
+// strain is what holds a circuit's calls up, whoever is at fault: evidence that
+// grading needs and verdicts do not, in steps of 100 ms of event time.
+type strain struct {
+	head  int64
+	slots [strainSteps]strained
+}
+
+const strainSteps = int64(troubleSpan / fleet.BucketWidth)
+
+type strained struct {
+	offered, up uint32 // up: failed, rejected, inherited, given up by callers
+	inherited   uint32
+}
+
+func (s *strain) at(at time.Duration) *strained {
+	i := int64(at / fleet.BucketWidth)
+	if i-s.head >= strainSteps {
+		s.slots, s.head = [strainSteps]strained{}, i
+	}
+	for s.head < i {
+		s.head++
+		s.slots[s.head%strainSteps] = strained{}
+	}
+	if i <= s.head-strainSteps || i < 0 {
+		return nil
+	}
+	return &s.slots[i%strainSteps]
+}
+
+// sum of the newest seconds.
+func (s *strain) sum(now time.Duration) (all strained) {
+	i := int64(now / fleet.BucketWidth)
+	for j := max(i, s.head) - strainSteps + 1; j <= s.head; j++ {
+		if j < 0 || j <= i-strainSteps {
+			continue
+		}
+		x := &s.slots[j%strainSteps]
+		all.offered += x.offered
+		all.up += x.up
+		all.inherited += x.inherited
+	}
+	return all
+}
+
+func (s *strain) tally(now time.Duration) tally {
+	all := s.sum(now)
+	return tally{all.offered, all.up}
+}
+
+// note adds a report to what holds a circuit's calls up.
 func (c *circuit) note(now time.Duration, cr *fleet.CircuitReport) {
 	for i := range cr.Cells {
 		for j := range cr.Cells[i].Buckets {
@@ -19,10 +67,13 @@ func (c *circuit) note(now time.Duration, cr *fleet.CircuitReport) {
 			if b.Age > oldEvidence || b.Age < 0 {
 				continue
 			}
-			at := now - b.Age
-			up := b.Failed + b.Rejected + b.Inherited + b.Kinds[breaker.Canceled] + b.Kinds[breaker.CallerDeadline]
-			c.troubled.add(at, tally{b.Offered, min(up, b.Offered)})
-			c.spared.add(at, tally{b.Offered, b.Inherited})
+			x := c.strain.at(now - b.Age)
+			if x == nil {
+				continue
+			}
+			x.offered += b.Offered
+			x.up += min(b.Failed+b.Rejected+b.Inherited+b.Kinds[breaker.Canceled]+b.Kinds[breaker.CallerDeadline], b.Offered)
+			x.inherited += b.Inherited
 		}
 	}
 }
@@ -58,7 +109,7 @@ func (m *Mind) grades(c *circuit) string {
 			worst = b
 		}
 	}
-	own := c.troubled.sum(m.now, 40)
+	own := c.strain.tally(m.now)
 	if worst.troubled.k == 0 || 2*worst.troubled.k < own.k {
 		return ""
 	}
@@ -119,7 +170,7 @@ func (m *Mind) behind(s policy.Service) []behind {
 	var all []behind
 	for _, c := range m.callers[s] {
 		if c.callee.owned || c.callee.second {
-			all = append(all, behind{c.id, c.occupies(), c.troubled.sum(m.now, 40)})
+			all = append(all, behind{c.id, c.occupies(), c.strain.tally(m.now)})
 		}
 	}
 	return m.peers.behind(s, all)

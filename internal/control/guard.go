@@ -29,12 +29,11 @@ type coordination struct {
 	graded    time.Duration // since when it waits for those behind its callee
 	gradedAt  time.Duration // when it last did
 	explained bool          // one of those is open by now
-	troubled  window        // offered, and held up in any way
-	spared    window        // offered, and inherited
+	strain    strain
 }
 
 func newCoordination() coordination {
-	return coordination{troubled: newWindow(troubleSpan, 40), spared: newWindow(troubleSpan, 40), heldAt: -time.Hour, wants: -time.Hour, gradedAt: -time.Hour}
+	return coordination{heldAt: -time.Hour, wants: -time.Hour, asked: -time.Hour, gradedAt: -time.Hour}
 }
 
 // unlessHeld opens a circuit as a whole where nothing holds it, and adds to its

@@ -63,3 +63,28 @@ func TestLiarsUnderTheQuorumChangeNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsHeldIsBelievedOnceAQuorumHoldsIt(t *testing.T) {
+	m := newMesh(Config{Incarnation: 2}, nil)
+	pay := edgeTo("pay")
+	held := fleet.Directive{
+		Circuit: pay, Epoch: fleet.Epoch{Incarnation: 1, Counter: 900, Daemon: "d"}, TTL: 30 * time.Second, Enforce: true,
+		Gate: fleet.Gate{State: breaker.Open, Generation: 77, Reason: "before"},
+	}
+	m.say(pay, 1, well(1)) // a replica that has just begun holds nothing
+	for i, want := range []breaker.State{breaker.Closed, breaker.Open} {
+		from := fleet.ReplicaID{Service: pay.Caller, Name: fmt.Sprintf("old-%d", i), Incarnation: 1}
+		m.said = nil
+		m.step(Input{Hello: &fleet.Hello{Protocol: 1, Replica: from, Held: []fleet.Directive{held}}, Observer: from.Name})
+		cr := fleet.CircuitReport{Callee: pay.Callee, State: breaker.Open, Generation: 77}
+		m.step(Input{Report: &ReplicaReport{From: from, Observer: from.Name, Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
+		if v, _ := m.Circuit(pay); (v.State == breaker.Closed) != (want == breaker.Closed) {
+			t.Errorf("%d claims: %v, want %v", i+1, v.State, want)
+		}
+		for _, o := range m.said {
+			if o.To.Name == from.Name && o.Directive.State == breaker.Closed {
+				t.Errorf("%s, which is open, is told to close", from.Name)
+			}
+		}
+	}
+}

@@ -262,7 +262,7 @@ func (m *Mind) announce() {
 }
 
 func (m *Mind) summary(c *circuit) (CircuitSummary, bool) {
-	t := c.troubled.sum(m.now, 40)
+	t := c.strain.tally(m.now)
 	s := CircuitSummary{
 		Circuit: c.id, Open: c.occupies(), Wants: !c.occupies() && m.now-c.wants < grantFor,
 		Calls: t.n, Troubled: t.k, MaxOpenPercent: c.settings.MaxOpenPercent,

@@ -305,7 +305,9 @@ func (m *Mind) report(r *ReplicaReport) {
 		}
 		if c.take(m.now, r, cr) {
 			b.circuits = append(b.circuits, c)
-			m.tell(c, r.From, nil)
+			if !c.claimed(cmp.Or(r.Observer, r.From.Name)) {
+				m.tell(c, r.From, nil)
+			}
 		}
 	}
 	if r.Final {

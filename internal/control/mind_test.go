@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -332,6 +333,31 @@ func line(tb testing.TB, in Input) string {
 		tb.Fatal(err)
 	}
 	return string(b)
+}
+
+func TestTheDocumentedTraceIsOne(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/trace-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```jsonl\n")
+	text, _, _ = strings.Cut(text, "```")
+	h, inputs, err := ReadTrace(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, opened := New(h.Config), false
+	for in, err := range inputs {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range m.Step(in).Directives {
+			opened = opened || o.Directive.State == breaker.Open
+		}
+	}
+	if v, _ := m.Circuit(edge); !opened || v.Mode != breaker.ForcedOpen {
+		t.Errorf("opened %v, mode %v: want it to open, and then forced open", opened, v.Mode)
+	}
 }
 
 func FuzzReadTrace(f *testing.F) {

@@ -216,6 +216,12 @@ func (c *circuit) believes(now time.Duration, generation uint64, observer string
 	return len(c.claims.observers) >= c.quorum(distinct(present))
 }
 
+// claimed reports whether an observer holds a word that is not believed yet: it
+// is not told another one meanwhile, or an outage would flash closed there.
+func (c *circuit) claimed(observer string) bool {
+	return c.claims.generation > c.whole.gate.Generation && slices.Contains(c.claims.observers, observer)
+}
+
 // keepWarm lets the next in rank know what calm is, so that it can go on at once.
 func (ce *callee) keepWarm(now time.Duration) {
 	if !ce.second {
