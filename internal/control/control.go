@@ -50,6 +50,17 @@ type Notice struct {
 	Ended bool `json:",omitempty"`
 }
 
+// Where is what a finding is about: a circuit, a namespace, or all.
+func (n *Notice) Where() string {
+	switch {
+	case n.Circuit != policy.Circuit{}:
+		return n.Circuit.String()
+	case n.Namespace != "":
+		return n.Namespace
+	}
+	return "everything"
+}
+
 // NoticeKinds are all kinds of findings.
 var NoticeKinds = []string{"guard", "grading", "order", "policy"}
 

@@ -45,6 +45,9 @@ func (m *Mind) unlessHeld(c *circuit, open func()) {
 	open()
 	c.whole.gate.Reason += c.waited
 	c.waited = ""
+	if n := m.counts[c.id.Callee.Namespace]; n != nil && c.occupies() {
+		n.open++
+	}
 }
 
 // hold reports whether automation must leave a circuit closed although its
@@ -158,9 +161,26 @@ func (m *Mind) ration(id policy.Circuit, percent float64) string {
 	return why
 }
 
+// headcount of a namespace's circuits, and of those that automation holds open.
+type headcount struct{ circuits, open int }
+
 // census counts a namespace's circuits, and those of them that automation holds
-// open or has leave to open, but for the one that asks.
+// open or has leave to open, but for the one that asks. It walks once a step,
+// however many ask: where all of a great namespace fails, each of them does.
 func (m *Mind) census(ns string, but policy.Circuit) (circuits, open int) {
+	n := m.counts[ns]
+	if n == nil {
+		if m.counts == nil {
+			m.counts = make(map[string]*headcount)
+		}
+		n = m.walk(ns)
+		m.counts[ns] = n
+	}
+	return n.circuits, n.open + m.awaited(ns, but)
+}
+
+func (m *Mind) walk(ns string) *headcount {
+	circuits, open := 0, 0
 	for _, ce := range m.namespace(ns) {
 		if !ce.owned {
 			continue
@@ -175,7 +195,7 @@ func (m *Mind) census(ns string, but policy.Circuit) (circuits, open int) {
 		}
 	}
 	circuits, open = m.peers.census(ns, circuits, open)
-	return circuits, open + m.awaited(ns, but)
+	return &headcount{circuits, open}
 }
 
 // namespace gives the callees of a namespace, which stand together.

@@ -48,6 +48,7 @@ type Mind struct {
 	incarnation uint64  // of what is said: raised above any that is heard
 	pauses      []pause // by namespace
 	alarms      []alarm
+	counts      map[string]*headcount // by namespace, of this step
 	markers     map[policy.Service]marked
 	checkable   []netip.Prefix
 
@@ -99,7 +100,7 @@ func New(cfg Config) *Mind {
 // result is the caller's.
 func (m *Mind) Step(in Input) Said {
 	m.now = max(m.now, in.At)
-	m.said = Said{}
+	m.said, m.counts = Said{}, nil
 	m.join()
 	m.endPauses()
 	switch {

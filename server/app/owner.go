@@ -210,7 +210,7 @@ func (o *owner) say(said *control.Said) {
 	}
 	for _, f := range said.Findings {
 		o.metrics.findings.WithLabelValues(f.Kind).Inc()
-		o.log.Warn("control found something", "kind", f.Kind, "namespace", f.Namespace, "circuit", f.Circuit.String(), "why", f.Why, "ended", f.Ended)
+		o.log.Warn("control found something", "kind", f.Kind, "where", f.Where(), "why", f.Why, "ended", f.Ended)
 	}
 	for i := range said.Members {
 		if err := o.bus.PublishMember(toMember(&said.Members[i])); err != nil {

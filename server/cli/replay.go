@@ -86,7 +86,7 @@ func replay(from io.Reader, to io.Writer, asJSON bool) error {
 			fmt.Fprintf(to, "%9.3f s  %s  to %s: %s, %.0f %% admitted, %d parts, %d leases; %s\n", in.At.Seconds(), d.Circuit, who, d.State, 100*d.Share, len(d.Parts), len(d.Leases), d.Reason)
 		}
 		for _, f := range said.Findings {
-			fmt.Fprintf(to, "%9.3f s  %s  finding, %s: %s\n", in.At.Seconds(), f.Circuit, f.Kind, f.Why)
+			fmt.Fprintf(to, "%9.3f s  %s  finding, %s: %s\n", in.At.Seconds(), f.Where(), f.Kind, f.Why)
 		}
 	}
 	return nil
