@@ -64,19 +64,6 @@ func (n *Notice) Where() string {
 // NoticeKinds are all kinds of findings.
 var NoticeKinds = []string{"guard", "grading", "order", "policy"}
 
-// Policy is what the daemon's policies say of a circuit; nil Settings leave it to
-// the replicas' own.
-type Policy struct {
-	Circuit  policy.Circuit
-	Settings *policy.Settings
-}
-
-// Marker is a change that somebody has made, such as a deployment.
-type Marker struct {
-	Service policy.Service
-	Text    string
-}
-
 // ReplicaReport is a report with its sender. Observer is the credential and
 // address that it came by: what observers are counted by.
 type ReplicaReport struct {
