@@ -244,3 +244,45 @@ func TestAHostileMemberIsBounded(t *testing.T) {
 		t.Errorf("%d peers, epoch %d/%d: want %d, and none that can't be", len(m.peers), m.incarnation, m.epoch, maxDaemons)
 	}
 }
+
+func TestAForcingReachesAllAndEndsOnTimeWithEveryDaemonDown(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		c := newCluster(t, 1, 1)
+		for i := range 6 {
+			c.add(svc("web"), fmt.Sprintf("web-%d", i), 20, settingsOf(nil), svc("pay"))
+		}
+		c.run(2 * time.Second)
+		c.give(c.daemons[0], Input{Order: ruleOf(edgeTo("pay"), breaker.ForcedOpen, 2*time.Minute)})
+		began := c.at
+		c.run(100 * time.Millisecond)
+		calls := func() (n int) {
+			for _, r := range c.replicas {
+				n += len(r.arrived)
+				r.arrived = nil
+			}
+			return n
+		}
+		calls()
+		c.daemons[0].dead = down
+		c.run(2*time.Minute - (c.at - began) - 50*time.Millisecond)
+		if n := calls(); n > 0 {
+			t.Errorf("down %v: %d calls got through while it was forced open", down, n)
+		}
+		c.run(time.Second)
+		for i, r := range c.replicas {
+			if v := r.circuits[0].Breaker.View(); v.Mode != breaker.Enforce {
+				t.Errorf("down %v: replica %d is still %v a second after its end", down, i, v.Mode)
+			}
+		}
+		// Half open first: the fleet's few probes, or each replica's own.
+		if n := calls(); !down && n > 60 {
+			t.Errorf("%d calls in the first second: want probes first", n)
+		}
+		c.run(10 * time.Second)
+		calls()
+		c.run(time.Second)
+		if n := calls(); n < 80 {
+			t.Errorf("down %v: %d calls a second after 11 s: want all of about 120", down, n)
+		}
+	}
+}
