@@ -115,20 +115,32 @@ func (m *Mind) told(t *Told) {
 		m.generations = max(m.generations, p.Generation)
 		x := c.part(m.now, p.Instance)
 		newer = x.takeOver(m.now, p.Gate) || newer
-		x.override = heardOverride(m.now, p.Override)
-	}
-	for _, p := range c.parts {
-		if !slices.ContainsFunc(d.Parts, func(x fleet.Part) bool { return x.Instance == p.instance }) && !c.callee.owned && t.To.Name == "" {
-			p.takeOver(m.now, fleet.Gate{Share: 1, Generation: p.gate.Generation + 1})
-			p.override = nil
-		}
 	}
 	if !c.callee.owned {
-		c.whole.override = heardOverride(m.now, d.Override)
-		m.endOrders(c)
+		m.followOwner(c, d)
 	} else if newer {
 		c.dirty = true
 	}
+}
+
+// followOwner takes over what only an owner may say: whose overrides stand, and
+// which parts have no verdict of their own any more.
+func (m *Mind) followOwner(c *circuit, d *fleet.Directive) {
+	c.whole.override = heardOverride(m.now, d.Override)
+	for _, p := range c.parts {
+		i := slices.IndexFunc(d.Parts, func(x fleet.Part) bool { return x.Instance == p.instance })
+		if i >= 0 {
+			p.override = heardOverride(m.now, d.Parts[i].Override)
+			continue
+		}
+		p.override = nil
+		if !p.calmly() {
+			p.gate = fleet.Gate{Share: 1, Generation: p.gate.Generation}
+			p.since = m.now
+			p.flow.forget()
+		}
+	}
+	m.endOrders(c)
 }
 
 // toldOne follows a word that is for one replica alone.

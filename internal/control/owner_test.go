@@ -286,3 +286,31 @@ func TestAForcingReachesAllAndEndsOnTimeWithEveryDaemonDown(t *testing.T) {
 		}
 	}
 }
+
+func TestTheNextDaemonFollowsPartsAndOverrides(t *testing.T) {
+	m := New(Config{Daemon: "d2", Seed: 1, Join: time.Second})
+	say := func(d fleet.Directive) {
+		d.Circuit, d.TTL, d.Enforce = edge, time.Minute, true
+		m.Step(Input{At: time.Second, Told: &Told{"d1", Output{To: fleet.ReplicaID{Service: web}, Directive: d}}})
+	}
+	forced := &fleet.Override{ID: "o", Mode: breaker.ForcedOpen, Author: "ada", Reason: "r", TTL: time.Minute}
+	say(fleet.Directive{
+		Gate: fleet.Gate{Share: 1, Generation: 3}, Override: forced,
+		Parts: []fleet.Part{
+			{Instance: "a", Gate: fleet.Gate{State: breaker.Open, Generation: 4}},
+			{Instance: "b", Gate: fleet.Gate{Share: 1}, Override: forced},
+		},
+	})
+	v, _ := m.Circuit(edge)
+	if v.Mode != breaker.ForcedOpen || len(v.Parts) != 2 || v.Parts[0].State != breaker.Open || v.Parts[1].Override == nil {
+		t.Errorf("%v, parts %+v: want all of it followed", v.Mode, v.Parts)
+	}
+	say(fleet.Directive{Gate: fleet.Gate{Share: 1, Generation: 3}})
+	if v, _ := m.Circuit(edge); v.Override != nil || len(v.Parts) != 0 {
+		t.Errorf("override %v, parts %+v: want what the owner says no more to be gone", v.Override, v.Parts)
+	}
+	say(fleet.Directive{Gate: fleet.Gate{State: breaker.Open, Generation: 2}})
+	if v, _ := m.Circuit(edge); v.State != breaker.Closed {
+		t.Error("an older verdict was followed")
+	}
+}
