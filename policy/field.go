@@ -40,6 +40,12 @@ var fields = []field{
 	{"callTimeout", duration(func(s *Settings) *time.Duration { return &s.CallTimeout })},
 	{"quorum", integer(func(s *Settings) *int { return &s.Quorum })},
 	{"maxEjectionPercent", number(func(s *Settings) *float64 { return &s.MaxEjectionPercent })},
+	{"maxOpenPercent", number(func(s *Settings) *float64 { return &s.MaxOpenPercent })},
+	{"whenAllBad", text(func(s *Settings) encoding.TextUnmarshaler { return &s.WhenAllBad })},
+	{"gradingDelay", duration(func(s *Settings) *time.Duration { return &s.GradingDelay })},
+	{"activeCheckInterval", duration(func(s *Settings) *time.Duration { return &s.ActiveCheck.Interval })},
+	{"activeCheckPort", integer(func(s *Settings) *int { return &s.ActiveCheck.Port })},
+	{"activeCheckPath", word(func(s *Settings) *string { return &s.ActiveCheck.Path })},
 }
 
 func fieldNamed(name string) *field {
@@ -103,5 +109,16 @@ func text(at func(*Settings) encoding.TextUnmarshaler) func(*Settings, any) erro
 			return fmt.Errorf("want a word in quotes")
 		}
 		return at(s).UnmarshalText([]byte(t))
+	}
+}
+
+func word(at func(*Settings) *string) func(*Settings, any) error {
+	return func(s *Settings, v any) error {
+		t, ok := v.(string)
+		if !ok {
+			return fmt.Errorf("want a text in quotes")
+		}
+		*at(s) = t
+		return nil
 	}
 }

@@ -140,3 +140,31 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestCoordinationIsSetAndBounded(t *testing.T) {
+	set, err := Decode([]byte(document(`{"maxOpenPercent": 30, "whenAllBad": "panic", "gradingDelay": "3s", "activeCheckInterval": "5s", "activeCheckPort": 8080, "activeCheckPath": "/healthz"}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := Default()
+	s := set.Settings(Circuit{}, &base, nil)
+	if s.MaxOpenPercent != 30 || s.WhenAllBad != Panic || s.GradingDelay != 3*time.Second || s.ActiveCheck != (ActiveCheck{5 * time.Second, 8080, "/healthz"}) {
+		t.Errorf("%+v", s)
+	}
+	for spec, want := range map[string]string{
+		`{"maxOpenPercent": 101}`:                 "maxOpenPercent 101",
+		`{"maxOpenPercent": -1}`:                  "maxOpenPercent -1",
+		`{"whenAllBad": "hope"}`:                  "fail_fast panic",
+		`{"gradingDelay": "2m"}`:                  "gradingDelay 2m0s",
+		`{"activeCheckInterval": "10ms"}`:         "activeCheckInterval 10ms",
+		`{"activeCheckPort": 70000}`:              "activeCheckPort 70000",
+		`{"activeCheckPath": "healthz"}`:          "activeCheckPath",
+		`{"activeCheckPath": "/a b"}`:             "without spaces",
+		`{"activeCheckPath": "//x\\r\\nHost: y"}`: "activeCheckPath",
+		`{"activeCheckPath": 7}`:                  "want a text",
+	} {
+		if _, err := Decode([]byte(document(spec))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v: want %q", spec, err, want)
+		}
+	}
+}

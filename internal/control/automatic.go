@@ -25,7 +25,7 @@ func (c *circuit) alarmed(now time.Duration) (level float64) {
 		return 0
 	}
 	demand := t.flow.demand(now, c.suspected != 0 || t.hot(now))
-	h := alarm(demand, c.record.normal())
+	h := outrightAlarm(demand, c.record.normal())
 	if now-t.tripped < relapseSpan {
 		h = min(h, relapseBase+relapsePer*math.Log1p(demand))
 	}
@@ -37,7 +37,7 @@ func (c *circuit) alarmed(now time.Duration) (level float64) {
 func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
 	level := c.alarmed(m.now)
 	congested := c.whole.queue(m.now, 20, c.callTimeout())
-	if congested.sudden() {
+	if congested.sudden() && m.ordered(c) == "" {
 		c.whole.limitNow(m.now, congested, c.callTimeout())
 		c.forget()
 		c.dirty = true
@@ -61,7 +61,7 @@ func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
 	case part && m.openParts(c, find()):
 	case m.openSick(c):
 	case level >= 1 && c.agreed(m.now):
-		m.trip(c)
+		m.unlessHeld(c, func() { m.trip(c) })
 	}
 	return true
 }
@@ -86,7 +86,8 @@ func (c *circuit) heardOthers(now time.Duration) bool {
 // agreed reports whether enough observers see what the tests claim.
 func (c *circuit) agreed(now time.Duration) bool {
 	present, failing, others := c.seers(now)
-	return failing >= c.quorum(present) && (present <= 1 || c.settings.Quorum <= 1 || others >= agreement)
+	quorum := c.quorum(present)
+	return failing >= quorum && (quorum <= 1 || others >= agreement)
 }
 
 func (m *Mind) trip(c *circuit) {
@@ -125,10 +126,13 @@ func (f *flow) failing(now time.Duration) (c current) {
 // openSick opens the ends of replicas that fail with what others do well: there
 // the caller or its way is sick, not the callee.
 func (m *Mind) openSick(c *circuit) bool {
+	if m.ordered(c) != "" || m.cfg.Without.Locate {
+		return false
+	}
 	sick := c.sick(m.now)
 	for _, r := range sick {
 		w := r.recent.sum(m.now, demandSteps)
-		r.own = c.target(m.now)
+		r.own, c.apart = c.target(m.now), true
 		r.own.flow.seed(m.now, &r.demand)
 		r.own.calm = c.whole.calm
 		r.own.rate = 100 * float64(w.k) / float64(max(w.n, 1))
@@ -159,7 +163,7 @@ func (c *circuit) sick(now time.Duration) (sick []*row) {
 	}
 	demand := c.whole.flow.demand(now, c.suspected != 0 || c.whole.hot(now))
 	many := math.Log(float64(len(c.rows)))
-	alone := alarm(demand, c.record.normal()) + many
+	alone := outrightAlarm(demand, c.record.normal()) + many
 	joint := 0.0
 	var well, pure, some tally
 	mixed, expected := 0.0, 0.0
@@ -228,15 +232,7 @@ func (m *Mind) patrol(c *circuit) {
 	if !t.calmly() {
 		return
 	}
-	if c.suspected == 0 && m.now-t.since > time.Second {
-		t.learn(m.now)
-		for _, p := range c.parts {
-			p.calm = t.calm
-		}
-		// Old enough that all have reported, and nothing came of it.
-		s := t.flow.span(m.now, 3*time.Second, 3*time.Second-patrolInterval)
-		c.record.learn(float64(s.calls), float64(s.spoilt))
-	}
+	c.learn(m.now)
 	if c.settings.Automatic() && (c.suspected == 0 || !c.callee.failing) {
 		if q := t.queue(m.now, 20, c.callTimeout()); q.sudden() || q.fill > 0.3 {
 			c.callee.failing = true
@@ -245,6 +241,21 @@ func (m *Mind) patrol(c *circuit) {
 	if c.saidHot && !c.hot(m.now) {
 		c.dirty = true
 	}
+}
+
+// learn follows what calm is, once per patrol.
+func (c *circuit) learn(now time.Duration) {
+	t := c.whole
+	if !t.calmly() || c.suspected != 0 || now-t.since <= time.Second {
+		return
+	}
+	t.learn(now)
+	for _, p := range c.parts {
+		p.calm = t.calm
+	}
+	// Old enough that all have reported, and nothing came of it.
+	s := t.flow.span(now, 3*time.Second, 3*time.Second-patrolInterval)
+	c.record.learn(float64(s.calls), float64(s.spoilt))
 }
 
 // hot reports whether replicas are to send every answer at once.

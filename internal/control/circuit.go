@@ -31,6 +31,9 @@ type circuit struct {
 	suspected  time.Duration // since when failures are more than normal, 0 if not
 	forewarned bool          // every answer was heard at once already when it was suspected
 	saidHot    bool
+	apart      bool // a replica may have a word of its own
+
+	coordination
 
 	generations *uint64
 }
@@ -58,6 +61,8 @@ type row struct {
 	local      string  // why it has opened by its own rule, if it has
 	own        *target // what brings such an opening back
 	alone      string  // why it has opened alone, while own does
+	settled    bool    // it runs on the settings that the daemon's policies say
+	unsettled  int     // how often it said that it does not
 }
 
 // The newest calls, over 4 s in 8 steps.
@@ -77,6 +82,7 @@ func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *u
 		id: id, callee: ce, settings: policy.Default(), generations: generations,
 		heard: now, seen: make(map[string]*seenInstance), sent: -renewal,
 		observers: make(map[string]*observer), demand: newWindow(demandSpan, demandSteps),
+		coordination: newCoordination(),
 	}
 	c.whole = c.target(now)
 	return c
@@ -187,10 +193,10 @@ func (c *circuit) gate(r *row) *fleet.Gate {
 // take adds a replica's report to the evidence and reports whether it is the
 // replica's first of this circuit.
 func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitReport) (first bool) {
-	if cr.Settings != nil && cr.Settings.Validate() == nil {
-		c.adjust(*cr.Settings)
-	}
 	r, known := c.row(rr.From)
+	if cr.Settings != nil && cr.Settings.Validate() == nil {
+		c.obeyed(r, cr.Settings)
+	}
 	r.observer = c.observer(cmp.Or(rr.Observer, rr.From.Name))
 	if cr.CallTimeout > 0 {
 		c.timeout = cr.CallTimeout
@@ -202,9 +208,11 @@ func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitRe
 	for i := range cr.Cells {
 		c.evidence(now, r, &cr.Cells[i], current, weight)
 	}
+	c.note(now, cr)
 	r.local = ""
 	if current && cr.State == breaker.Open {
 		r.local = cr.Why
+		c.apart = c.apart || r.local != ""
 	}
 	return !known
 }
@@ -320,11 +328,19 @@ func apply(t *target, at time.Duration, b *fleet.Bucket, current bool, weight fl
 // forget drops what was seen under an earlier generation of the whole, and what
 // replicas have done alone: the whole's word takes its place.
 func (c *circuit) forget() {
+	for _, r := range c.rows {
+		r.own, r.local, r.alone = nil, "", ""
+	}
+	c.restart()
+}
+
+// restart drops the evidence of an earlier generation.
+func (c *circuit) restart() {
 	for _, x := range c.seen {
 		x.sum = 0
 	}
 	for _, r := range c.evidenceRows() {
-		r.own, r.local, r.alone, r.sum = nil, "", "", 0
+		r.sum = 0
 		r.window.reset()
 		r.recent.reset()
 		for _, x := range r.cells {

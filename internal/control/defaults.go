@@ -35,6 +35,16 @@ const (
 	cleanClose     = time.Second
 	hotAfterClose  = 30 * time.Second
 
+	heldFor        = 2 * time.Second
+	troubleSpan    = 4 * time.Second
+	chainLength    = 64
+	alarmEnds      = 10 * time.Second
+	memberInterval = 500 * time.Millisecond
+	memberUrgent   = 100 * time.Millisecond
+	memberSilence  = 2 * time.Second
+	grantFor       = time.Second
+	checkDeadline  = 2 * time.Second
+
 	windowSteps   = 40
 	cellSpan      = 16 * time.Second
 	maxCircuits   = 20_000
@@ -44,6 +54,7 @@ const (
 	forgetPart    = time.Minute
 	forgetCircuit = time.Hour
 	maxCounter    = 1 << 62
+	maxHeard      = 1 << 63
 )
 
 // Default is one of switchgear's own values, and why it is so.
@@ -57,6 +68,10 @@ func Defaults() []Default {
 	return []Default{
 		d("quorum", p.Quorum, "one observer can be ill itself; two who agree are the fewest that can't be one mistake"),
 		d("maxEjectionPercent", p.MaxEjectionPercent, "half of the instances must carry what all did; never the last one"),
+		d("maxOpenPercent", p.MaxOpenPercent, "of a namespace's circuits: where more fail at once the evidence may be what is wrong, and people decide; always one"),
+		d("whenAllBad", p.WhenAllBad, "what fails are calls, not guesses about health: to let all of them through helps no caller"),
+		d("gradingDelay", p.GradingDelay, "a fault behind the callee is found within a second of its first time-out; twice that spares the edges above it"),
+		d("activeCheckInterval", "off", "a daemon that calls services by itself must be wanted"),
 		d("failureRateThreshold", p.Breaker.FailureRateThreshold, "in percent: an open circuit costs the good half"),
 		d("minimumNumberOfCalls", p.Breaker.MinimumNumberOfCalls, "20 of 20 can't be chance, 5 of 5 can"),
 		d("permittedNumberOfCallsInHalfOpenState", p.Breaker.PermittedNumberOfCallsInHalfOpenState, "in the whole fleet: one can be lucky, ten are a burst for what is weak"),
@@ -73,6 +88,18 @@ func Defaults() []Default {
 		d("observer: floor", observerFloor, "calls that anyone may say, so that few observers are heard at all"),
 		d("evidence: age", oldEvidence, "older buckets feed totals only: an outage is younger"),
 		d("replica: silence", silentReplica, "after it a replica gets no probes: it may have no calls"),
+
+		d("held: shown for", heldFor, "automation looks each 100 ms while it wants to open: after it, it does not want to any more"),
+		d("grading: span", troubleSpan, "of the evidence by which a circuit explains those before it: as long as a time-out and its wait"),
+		d("grading: callees", chainLength, "that are looked at for what explains one circuit: more than a request passes"),
+		d("guard: over after", alarmEnds, "that nothing was held: so that one incident is one alert"),
+		d("members: heartbeat", memberInterval, "some bytes for each daemon; four may be lost"),
+		d("members: when not calm", memberUrgent, "the step of evidence: owners know of each other what they know of replicas"),
+		d("members: silence", memberSilence, "after it a daemon is gone and the next takes over: under the demo's patience, over a pause"),
+		d("members: leave to open", grantFor, "it is used at the next look, or asked for again"),
+		d("active check: deadline", checkDeadline, "a callee that needs longer is not well"),
+		d("orders: time to live", maxOrderTTL, "at most: an order that nobody remembers must end"),
+		d("marker is told for", recentMarker, "a change shows what it broke within minutes"),
 
 		d("lease: time to live", leaseTTL, "leases go to replicas with demand: a second is many calls"),
 		d("ramp: step", rampTick, "the step of evidence"),
@@ -91,6 +118,12 @@ func Defaults() []Default {
 		d("limit: instances", maxInstances, "of one circuit"),
 		d("instance is forgotten after", forgetPart, "that nobody has called: it no longer counts for maxEjectionPercent"),
 		d("circuit is forgotten after", forgetCircuit, "that nobody has reported"),
+		d("limit: daemons", maxDaemons, "of one fleet"),
+		d("limit: summaries", maxSummaries, "of circuits that are not calm, from one daemon: more than any guard lets open"),
+		d("limit: pauses", maxPauses, "namespaces; more are paused as one"),
+		d("limit: markers", maxMarkers, "services of which the last change is remembered"),
+		d("limit: claimants", maxObservers, "observers that are counted for one word that nobody here has said"),
 		d("limit: counters", uint64(maxCounter), "what a replica says that it holds can't exhaust them"),
+		d("limit: counters of daemons", uint64(maxHeard), "twice that, so that no replica can make daemons deaf to each other"),
 	}
 }

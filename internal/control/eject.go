@@ -13,11 +13,14 @@ import (
 // openParts opens the instances that locate has named, where the thresholds say
 // so too, and reports whether the failures are theirs.
 func (m *Mind) openParts(c *circuit, named []finding) bool {
+	if m.ordered(c) != "" || c.panicking(m.now) {
+		return false
+	}
 	explained := false
 	var opened []string
 	for _, f := range c.instancesOf(named) {
 		p := c.part(m.now, f.instance)
-		if !p.calmly() {
+		if !p.calmly() || p.frozen() {
 			explained = true
 			continue
 		}
@@ -25,14 +28,13 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 		if c.settings.Automatic() {
 			e, over = c.instanceFails(f.instance, m.now)
 		}
-		if !over || e.observers < c.quorum(e.present) {
-			continue
+		if !over || e.observers < c.quorum(max(e.present, c.present(m.now))) {
+			continue // of an instance that one replica alone has named, that one may dream
 		}
 		b := &c.settings.Breaker
 		rate := 100 * float64(e.k) / float64(e.n)
-		known, out := c.ejected(m.now)
-		if allowed := maxEjected(known, c.settings.MaxEjectionPercent); out+1 > allowed {
-			continue // the guard holds: the whole may open, more instances may not
+		if !m.mayEject(c, f.instance) {
+			continue // the whole may open, more instances may not
 		}
 		rule := fmt.Sprintf("%.0f %% ≥ %.0f %%, minimum %d", rate, b.FailureRateThreshold, b.MinimumNumberOfCalls)
 		if c.settings.Automatic() {
@@ -175,7 +177,10 @@ func (c *circuit) anyInstanceOver(now time.Duration) bool {
 }
 
 // ejected counts the callee's instances and those of them that are not closed.
+// What fewer than a quorum have called does not count, or one replica that names
+// many could raise how many may be out.
 func (c *circuit) ejected(now time.Duration) (known, out int) {
+	quorum := c.quorum(c.present(now))
 	for name, x := range c.seen {
 		if now-x.at > forgetPart {
 			if p := c.partOf(name); p == nil || p.calmly() {
@@ -183,9 +188,13 @@ func (c *circuit) ejected(now time.Duration) (known, out int) {
 				continue
 			}
 		}
-		known++
-		if p := c.partOf(name); p != nil && !p.calmly() {
+		p := c.partOf(name)
+		switch isOut := p != nil && !p.calmly(); {
+		case isOut:
+			known++
 			out++
+		case c.callee.instance(name, now, windowSteps).present >= quorum:
+			known++
 		}
 	}
 	return known, out

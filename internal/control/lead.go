@@ -9,8 +9,20 @@ import (
 
 // lead brings what is open back: probes, verdicts, ramps.
 func (m *Mind) lead(c *circuit) {
+	m.leadOne(c, c.whole, "", c.askers)
+	for _, p := range c.parts {
+		m.leadOne(c, p.target, p.instance, c.askers)
+	}
+	if c.apart {
+		m.leadApart(c)
+	}
+}
+
+// leadApart brings back the replicas that are open alone.
+func (m *Mind) leadApart(c *circuit) {
+	c.apart = false
 	for _, r := range c.rows {
-		if r.local != "" && r.own == nil && c.whole.calmly() {
+		if r.local != "" && r.own == nil && c.whole.calmly() && !c.whole.frozen() {
 			r.own = c.target(m.now)
 			r.own.flow.seed(m.now, &r.demand)
 			r.own.open(m.now, &c.settings, m.rng, "this replica alone: "+r.local)
@@ -18,15 +30,11 @@ func (m *Mind) lead(c *circuit) {
 			c.callee.failing = true // there may be more of them: then it is the fleet's
 			c.dirty = true
 		}
-	}
-	m.leadOne(c, c.whole, "", c.askers)
-	for _, p := range c.parts {
-		m.leadOne(c, p.target, p.instance, c.askers)
-	}
-	for _, r := range c.rows {
+		c.apart = c.apart || r.local != ""
 		if r.own == nil {
 			continue
 		}
+		c.apart = true
 		m.leadOne(c, r.own, "", func(time.Duration) []*row { return []*row{r} })
 		if r.own.calmly() {
 			r.own, r.local, r.alone = nil, "", ""
@@ -38,7 +46,7 @@ func (m *Mind) lead(c *circuit) {
 }
 
 func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.Duration) []*row) {
-	if t.calmly() {
+	if t.calmly() || t.frozen() || c.whole.frozen() {
 		return
 	}
 	if due := m.now-t.looked >= lookInterval; c.settings.Automatic() || t.gate.State == breaker.Closed {
@@ -80,7 +88,7 @@ func (m *Mind) lease(c *circuit, t *target, instance string, n int, rows []*row)
 	for i := range n {
 		at := (first + i) % len(rows)
 		m.tokens++
-		token := m.cfg.Incarnation<<32 ^ m.tokens
+		token := m.tokens
 		t.trial.leases = append(t.trial.leases, lease{
 			token: token, to: rows[at].id,
 			expires: m.now + leaseTTL + c.settings.Breaker.MaxWaitDurationInHalfOpenState,

@@ -26,7 +26,12 @@ package control
 // docs/evaluation.md has what it reaches. It is not told of zones and racks; it
 // can't tell parts that hold the same calls, nor those that too few calls went
 // into: then nothing is named, and the best guess is a suspicion.
-func (m *Mind) locate(ce *callee) []finding { return m.look(ce).named }
+func (m *Mind) locate(ce *callee) []finding {
+	if m.cfg.Without.Locate {
+		return nil
+	}
+	return m.look(ce).named
+}
 
 // Of locate. docs/evaluation.md says what they reach.
 const (

@@ -111,7 +111,7 @@ func TestLocateCapsWhatOneObserverSays(t *testing.T) {
 }
 
 func TestLocateBesidesAnotherLessIsNeeded(t *testing.T) {
-	m := mesh{6, 5, 3}
+	m := labMesh{6, 5, 3}
 	weak := func(c *Cell) {
 		if c.Instance == "i2" && c.Route == "/1" && c.Replica != "r5" {
 			c.Failed = 1
@@ -157,7 +157,7 @@ func TestLocateElsewhereTipsTheScale(t *testing.T) {
 // A cross of an instance and a route, both bad: the first guess alone would be
 // neither.
 func TestLocateTriesSeveralFirstParts(t *testing.T) {
-	m := mesh{6, 3, 3}
+	m := labMesh{6, 3, 3}
 	found := m.locate(set(m.cells(10, nil), func(c *Cell) {
 		if c.Instance == "i1" || c.Route == "/2" {
 			c.Failed = 5
@@ -196,7 +196,7 @@ func TestNormalIsNotLearntFromWhatIsNamed(t *testing.T) {
 func TestLocateHealthyLooksRaiseNoAlarm(t *testing.T) {
 	rng := rand.New(rand.NewPCG(15, 16))
 	for range 3000 {
-		m := mesh{2 + rng.IntN(4), 1 + rng.IntN(5), 1 + rng.IntN(3)}
+		m := labMesh{2 + rng.IntN(4), 1 + rng.IntN(5), 1 + rng.IntN(3)}
 		past := m.past()
 		var share []float64
 		for q := range past {

@@ -31,7 +31,7 @@ func totalOf(ev *evidence) (sum count) {
 }
 
 func TestFoldingKeepsTotals(t *testing.T) {
-	for _, m := range []mesh{{20, 20, 40}, {600, 8, 2}, {2, 6000, 1}, {6000, 1, 1}} {
+	for _, m := range []labMesh{{20, 20, 40}, {600, 8, 2}, {2, 6000, 1}, {6000, 1, 1}} {
 		ev := &evidence{past: &history{}}
 		for _, c := range m.cells(3, nil) {
 			x := *cellOf(&c)
@@ -50,7 +50,7 @@ func TestFoldingKeepsTotals(t *testing.T) {
 }
 
 func TestFoldingTakesTheSmallestRoutesFirst(t *testing.T) {
-	cells := mesh{20, 20, 20}.cells(1, nil)
+	cells := labMesh{20, 20, 20}.cells(1, nil)
 	ev := &evidence{past: &history{}}
 	for i := range cells {
 		x := *cellOf(&cells[i])

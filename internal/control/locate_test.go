@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// mesh is how many replicas (two to a caller), instances and routes there are.
-type mesh struct{ replicas, instances, routes int }
+// labMesh is how many replicas (two to a caller), instances and routes there are.
+type labMesh struct{ replicas, instances, routes int }
 
-var small = mesh{4, 5, 3}
+var small = labMesh{4, 5, 3}
 
 // cells, each with calls, of which those that bad holds fail.
-func (m mesh) cells(calls int, bad func(*Cell) bool) []Cell {
+func (m labMesh) cells(calls int, bad func(*Cell) bool) []Cell {
 	var cells []Cell
 	for r := range m.replicas {
 		for i := range m.instances {
@@ -33,15 +33,15 @@ func (m mesh) cells(calls int, bad func(*Cell) bool) []Cell {
 	return cells
 }
 
-// past gives every route of the mesh a good one.
-func (m mesh) past() (p []Past) {
+// past gives every route of the labMesh a good one.
+func (m labMesh) past() (p []Past) {
 	for q := range m.routes {
 		p = append(p, Past{Route: fmt.Sprint("/", q), Calls: 10_000, Failed: 10})
 	}
 	return p
 }
 
-func (m mesh) locate(cells []Cell) []Finding {
+func (m labMesh) locate(cells []Cell) []Finding {
 	named, _ := Locate(&Evidence{Cells: cells, Past: m.past()})
 	return named
 }
@@ -53,9 +53,9 @@ func names(found []Finding) (s []string) {
 	return s
 }
 
-// random draws a mesh with a little noise and a bad part of one label or two.
-func random(rng *rand.Rand) (m mesh, cells []Cell, bad func(*Cell) bool) {
-	m = mesh{3 + rng.IntN(6), 2 + rng.IntN(6), 2 + rng.IntN(4)}
+// random draws a labMesh with a little noise and a bad part of one label or two.
+func random(rng *rand.Rand) (m labMesh, cells []Cell, bad func(*Cell) bool) {
+	m = labMesh{3 + rng.IntN(6), 2 + rng.IntN(6), 2 + rng.IntN(4)}
 	at := Cell{Replica: fmt.Sprint("r", rng.IntN(m.replicas)), Instance: fmt.Sprint("i", rng.IntN(m.instances)), Route: fmt.Sprint("/", rng.IntN(m.routes))}
 	use := 1 + rng.IntN(7)
 	bad = func(c *Cell) bool {
@@ -345,7 +345,7 @@ func TestLocateTwiceThePastIsNormal(t *testing.T) {
 }
 
 func TestLocateFewFailuresAreNoPart(t *testing.T) {
-	cells := mesh{10, 10, 1}.cells(60, nil)
+	cells := labMesh{10, 10, 1}.cells(60, nil)
 	cells[0].Calls, cells[0].Failed = 4, 4 // one call and three retries that nobody marked
 	named, suspected := Locate(&Evidence{Cells: cells, Past: small.past()})
 	if len(named) > 0 || suspected == nil || suspected.Replica != "r0" {
@@ -354,7 +354,7 @@ func TestLocateFewFailuresAreNoPart(t *testing.T) {
 }
 
 func TestLocateFewColludingLiarsGetNoFurtherThanTheirWays(t *testing.T) {
-	m := mesh{12, 5, 3}
+	m := labMesh{12, 5, 3}
 	cells := m.cells(5, func(c *Cell) bool { return c.Instance == "i2" && (c.Replica == "r1" || c.Replica == "r4") })
 	for i := range cells {
 		if cells[i].Failed > 0 {

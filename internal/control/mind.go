@@ -1,10 +1,13 @@
 package control
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/policy"
 )
@@ -16,6 +19,14 @@ type Config struct {
 	Seed        uint64
 	// Enforce makes directives act; without it they are only shown.
 	Enforce bool
+	// Join is how long a mind with peers listens before it owns anything; 0 means
+	// that there are none, and that it owns everything from its first input on.
+	Join time.Duration `json:",omitempty"`
+	// Without switches mechanisms off, to measure what they bring.
+	Without Without `json:",omitzero"`
+	// Checkable are the networks, as CIDR, in which active checks may be made; none
+	// is nowhere.
+	Checkable []string `json:",omitempty"`
 }
 
 // Mind is control: see the package. Create one with New.
@@ -32,7 +43,24 @@ type Mind struct {
 	count       int       // of circuits
 	swept       time.Duration
 	patrolled   time.Duration // when what is calm was last looked at
-	out         []Output
+	said        Said
+
+	callers     map[policy.Service][]*circuit
+	incarnation uint64  // of what is said: raised above any that is heard
+	pauses      []pause // by namespace
+	alarms      []alarm
+	counts      map[string]*headcount // by namespace, of this step
+	markers     map[policy.Service]marked
+	checkable   []netip.Prefix
+
+	// Of ownership.
+	began     time.Duration
+	joined    bool
+	peers     peers
+	grants    []grant
+	answers   []Grant // for those who asked
+	asks      bool    // somebody here waits for leave to open
+	announced time.Duration
 }
 
 // member is one live replica.
@@ -45,6 +73,9 @@ type member struct {
 type callee struct {
 	id       policy.Service
 	circuits []*circuit
+	owned    bool          // this daemon decides
+	second   bool          // it would be next to
+	trusting bool          // Without.Quorum
 	failing  bool          // evidence of failures has come since the last look
 	restless bool          // something is under way
 	looked   time.Duration // when locate was last asked
@@ -54,30 +85,53 @@ type callee struct {
 
 // New makes a mind that knows nothing yet.
 func New(cfg Config) *Mind {
-	return &Mind{
-		cfg:     cfg,
-		rng:     rand.New(rand.NewPCG(cfg.Seed, 0xc0)),
-		members: make(map[fleet.ReplicaID]*member),
-		callees: make(map[policy.Service]*callee),
+	m := &Mind{
+		cfg:         cfg,
+		rng:         rand.New(rand.NewPCG(cfg.Seed, 0xc0)),
+		members:     make(map[fleet.ReplicaID]*member),
+		callees:     make(map[policy.Service]*callee),
+		callers:     make(map[policy.Service][]*circuit),
+		markers:     make(map[policy.Service]marked),
+		incarnation: cfg.Incarnation,
+		tokens:      weight(cfg.Daemon, "tokens")<<32 ^ cfg.Incarnation<<48,
+		joined:      cfg.Join == 0,
 	}
+	m.checkable = prefixes(cfg.Checkable)
+	return m
 }
 
 // Step takes one input and returns what there is to say about it, in order. The
 // result is the caller's.
-func (m *Mind) Step(in Input) []Output {
+func (m *Mind) Step(in Input) Said {
 	m.now = max(m.now, in.At)
-	m.out = nil
+	m.said, m.counts = Said{}, nil
+	m.join()
+	m.endPauses()
 	switch {
 	case in.Hello != nil:
-		m.hello(in.Hello)
+		m.hello(in.Hello, cmp.Or(in.Observer, in.Hello.Replica.Name))
 	case in.Gone != nil:
 		m.gone(*in.Gone)
 	case in.Report != nil:
 		m.report(in.Report)
+	case in.Order != nil:
+		m.command(in.Order)
+	case in.Policy != nil:
+		m.policy(in.Policy)
+	case in.Marker != nil:
+		m.mark(in.Marker)
+	case in.Member != nil:
+		m.member(in.Member)
+	case in.Told != nil:
+		m.told(in.Told)
+	case in.Check != nil:
+		m.checked(in.Check)
 	}
 	m.think()
 	m.sweep()
-	return m.out
+	m.calmAlarms()
+	m.announce()
+	return m.said
 }
 
 // Interval is how long to wait at most before the next Tick.
@@ -85,12 +139,18 @@ func (m *Mind) Interval() time.Duration {
 	if m.Urgent() {
 		return urgentInterval
 	}
+	if m.cfg.Join > 0 {
+		return memberInterval
+	}
 	return calmInterval
 }
 
 // Urgent reports whether anything is under way that time itself moves.
 func (m *Mind) Urgent() bool {
 	for _, ce := range m.order {
+		if !ce.owned {
+			continue
+		}
 		if ce.failing || ce.restless {
 			return true
 		}
@@ -100,16 +160,16 @@ func (m *Mind) Urgent() bool {
 
 // hello welcomes a replica: what it holds is adopted where it is newer than what
 // is known here, and it is told of every circuit of its service that is not calm.
-func (m *Mind) hello(h *fleet.Hello) {
+func (m *Mind) hello(h *fleet.Hello, observer string) {
 	id := h.Replica
 	m.gone(id)
 	m.members[id] = &member{id: id}
 	for i := range h.Held {
-		m.adopt(&h.Held[i])
+		m.adopt(&h.Held[i], observer)
 	}
 	for _, ce := range m.order {
 		for _, c := range ce.circuits {
-			if c.id.Caller == id.Service && !c.calmly() {
+			if c.id.Caller == id.Service && (!c.calmly() || c.orderEnds != 0) {
 				m.tell(c, id, nil)
 			}
 		}
@@ -117,23 +177,23 @@ func (m *Mind) hello(h *fleet.Hello) {
 }
 
 // adopt takes over a directive that a replica still holds, of a daemon that is
-// gone: an outage goes on, it does not begin anew.
-func (m *Mind) adopt(d *fleet.Directive) {
-	if d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Generation) > maxCounter {
+// gone: an outage goes on, it does not begin anew. Where others are known who
+// could hold it too, as many as make a quorum must say so.
+func (m *Mind) adopt(d *fleet.Directive, observer string) {
+	if d.Circuit.Validate() != nil || max(d.Epoch.Counter, d.Epoch.Incarnation, d.Generation) > maxCounter {
 		return
 	}
-	m.epoch = max(m.epoch, d.Epoch.Counter)
+	c := m.circuit(d.Circuit)
+	if c == nil || !c.believes(m.now, d.Generation, observer) {
+		return
+	}
+	m.hear(d.Epoch)
 	m.generations = max(m.generations, d.Generation)
 	for _, p := range d.Parts {
 		if p.Generation <= maxCounter {
 			m.generations = max(m.generations, p.Generation)
 		}
 	}
-	c := m.circuit(d.Circuit)
-	if c == nil {
-		return
-	}
-	c.callee.restless = true
 	c.whole.adopt(m.now, d.Gate)
 	for _, p := range d.Parts {
 		c.part(m.now, p.Instance).adopt(m.now, p.Gate)
@@ -165,16 +225,31 @@ func (m *Mind) circuit(id policy.Circuit) *circuit {
 		return nil
 	}
 	if ce == nil {
-		ce = &callee{id: id.Callee}
+		ce = &callee{id: id.Callee, trusting: m.cfg.Without.Quorum}
 		m.callees[id.Callee] = ce
 		at, _ := slices.BinarySearchFunc(m.order, ce, func(a, b *callee) int { return a.id.Compare(b.id) })
 		m.order = slices.Insert(m.order, at, ce)
+		m.assign(ce)
+		ce.failing = false
 	}
 	at, _ := ce.find(id)
 	c := newCircuit(m.now, id, ce, &m.generations)
 	ce.circuits = slices.Insert(ce.circuits, at, c)
+	m.addCaller(c)
 	m.count++
 	return c
+}
+
+// known gives the circuit of a name, nil where there is none.
+func (m *Mind) known(id policy.Circuit) *circuit {
+	ce := m.callees[id.Callee]
+	if ce == nil {
+		return nil
+	}
+	if at, found := ce.find(id); found {
+		return ce.circuits[at]
+	}
+	return nil
 }
 
 func (ce *callee) find(id policy.Circuit) (at int, found bool) {
@@ -189,7 +264,11 @@ func (m *Mind) sweep() {
 	m.swept = m.now
 	for _, ce := range m.order {
 		kept := slices.DeleteFunc(ce.circuits, func(c *circuit) bool {
-			return len(c.rows) == 0 && m.now-c.heard > forgetCircuit
+			gone := len(c.rows) == 0 && m.now-c.heard > forgetCircuit && c.orderEnds == 0
+			if gone {
+				m.dropCaller(c)
+			}
+			return gone
 		})
 		m.count -= len(ce.circuits) - len(kept)
 		ce.circuits = kept
@@ -210,7 +289,7 @@ func (m *Mind) report(r *ReplicaReport) {
 		m.answer(a)
 	}
 	for i := range r.Circuits {
-		cr := &r.Circuits[i]
+		cr := m.evidenceFor(&r.Circuits[i])
 		id := policy.Circuit{Caller: r.From.Service, Callee: cr.Callee, Route: cr.Route}
 		if id.Validate() != nil {
 			continue
@@ -219,11 +298,18 @@ func (m *Mind) report(r *ReplicaReport) {
 		if c == nil {
 			continue
 		}
+		if c.callee.bystander() {
+			only := *cr
+			only.Cells = nil
+			cr = &only
+		}
 		first := c.take(m.now, r, cr)
 		c.callee.restless = c.callee.restless || c.callee.failing || c.news()
 		if first {
 			b.circuits = append(b.circuits, c)
-			m.tell(c, r.From, nil)
+			if !c.claimed(cmp.Or(r.Observer, r.From.Name)) {
+				m.tell(c, r.From, nil)
+			}
 		}
 	}
 	if r.Final {
@@ -235,7 +321,10 @@ func (m *Mind) answer(a fleet.Answer) {
 	if a.Circuit.Validate() != nil {
 		return
 	}
-	if c := m.circuit(a.Circuit); c != nil {
+	if c := m.known(a.Circuit); c != nil {
+		if m.cfg.Without.Inherited && a.Verdict == breaker.Inherited {
+			a.Verdict = breaker.Failure
+		}
 		c.answer(a)
 		c.callee.restless = true
 	}

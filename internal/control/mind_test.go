@@ -40,7 +40,7 @@ func replica(i int) fleet.ReplicaID {
 
 func (f *fleetOf) step(in Input) {
 	in.At = f.at
-	f.out = append(f.out, f.Step(in)...)
+	f.out = append(f.out, f.Step(in).Directives...)
 }
 
 func (f *fleetOf) pass(d time.Duration) {
@@ -283,6 +283,9 @@ func TestReadingChangesNothing(t *testing.T) {
 				f.Circuit(edge)
 				f.Urgent()
 				f.Interval()
+				f.State()
+				f.Live()
+				f.Farewell()
 			}
 			f.pass(100 * time.Millisecond)
 		}
@@ -291,57 +294,6 @@ func TestReadingChangesNothing(t *testing.T) {
 	if !bytes.Equal(run(true), run(false)) {
 		t.Error("reading changed what was said")
 	}
-}
-
-func TestTraceRefusesWhatIsDamaged(t *testing.T) {
-	header := string(AppendHeader(nil, Config{Daemon: "d"}))
-	tick := line(t, Input{At: 5, Tick: true})
-	for _, c := range []struct{ name, text, want string }{
-		{"empty", "", "line 1: empty file"},
-		{"no header", tick, "line 1: not a trace"},
-		{"newer", `{"Trace":99}` + "\n", "version 99"},
-		{"garbage", header + tick + "{\n", "line 3"},
-		{"back in time", header + tick + line(t, Input{At: 4, Tick: true}), "line 3: time goes back"},
-		{"cut", header + tick[:len(tick)-5], "line 2"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, inputs, err := ReadTrace(strings.NewReader(c.text))
-			if err == nil {
-				for _, e := range inputs {
-					err = e
-				}
-			}
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v: want %q", err, c.want)
-			}
-		})
-	}
-}
-
-func line(tb testing.TB, in Input) string {
-	tb.Helper()
-	b, err := AppendInput(nil, in)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return string(b)
-}
-
-func FuzzReadTrace(f *testing.F) {
-	f.Add([]byte(string(AppendHeader(nil, Config{Daemon: "d"})) + line(f, Input{At: 5, Hello: &fleet.Hello{Replica: replica(1)}})))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		h, inputs, err := ReadTrace(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		m := New(h.Config)
-		for in, err := range inputs {
-			if err != nil {
-				return
-			}
-			m.Step(in)
-		}
-	})
 }
 
 func TestCircuitsAreBoundedAndForgotten(t *testing.T) {

@@ -30,10 +30,20 @@ func (c *circuit) observer(name string) *observer {
 	return o
 }
 
+// present counts the observers with calls lately.
+func (c *circuit) present(now time.Duration) (n int) {
+	for _, o := range c.observers {
+		if o.demand.sum(now, demandSteps).n > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // weigh caps what an observer can say with a report, by what all others said
 // lately.
 func (c *circuit) weigh(now time.Duration, r *row, cr *fleet.CircuitReport) float64 {
-	if len(c.observers) < 3 {
+	if len(c.observers) < 3 || c.callee.trusting {
 		return 1
 	}
 	n := float64(r.observer.demand.sum(now, demandSteps).n)
@@ -57,11 +67,7 @@ func (c *circuit) seers(now time.Duration) (present, failing int, others float64
 			sums[r.observer] = max(sums[r.observer], r.sum)
 		}
 	}
-	for _, o := range c.observers {
-		if o.demand.sum(now, demandSteps).n > 0 {
-			present++
-		}
-	}
+	present = c.present(now)
 	for _, x := range sums {
 		failing++
 		top = max(top, x)

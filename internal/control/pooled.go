@@ -46,7 +46,10 @@ func (c *circuit) pooled(now time.Duration, steps int) (w pooled) {
 	w.present, w.observers = distinct(present), distinct(failing)
 	for _, t := range sums {
 		n := float64(t.n)
-		weight := observerWeight(n, float64(w.calls), w.present)
+		weight := 1.0
+		if !c.callee.trusting {
+			weight = observerWeight(n, float64(w.calls), w.present)
+		}
 		w.weightedN += weight * n
 		w.weightedK += weight * float64(t.k)
 	}
@@ -68,7 +71,12 @@ func distinct(names []string) int {
 }
 
 // quorum is how many observers must see failures, of those that there are.
-func (c *circuit) quorum(present int) int { return max(1, min(c.settings.Quorum, present)) }
+func (c *circuit) quorum(present int) int {
+	if c.callee.trusting {
+		return 1
+	}
+	return max(1, min(c.settings.Quorum, present))
+}
 
 // over reports whether the pooled evidence is over the explicit thresholds: the
 // whole window, as a breaker alone would judge it, or a newer span of it that

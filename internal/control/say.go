@@ -9,6 +9,9 @@ import (
 // say tells every replica of a circuit's caller what has changed, or renews
 // what stands. Where a replica has a word of its own, each is told by itself.
 func (m *Mind) say(c *circuit) {
+	if !c.callee.owned {
+		return
+	}
 	due := c.dirty || m.now-c.sent >= renewal && c.live(m)
 	if !due {
 		return
@@ -22,37 +25,49 @@ func (m *Mind) say(c *circuit) {
 		}
 		return
 	}
-	m.out = append(m.out, Output{To: fleet.ReplicaID{Service: c.id.Caller}, Directive: m.directive(c, nil, nil)})
+	m.put(Output{To: fleet.ReplicaID{Service: c.id.Caller}, Directive: m.directive(c, nil, nil)})
 }
 
 // live reports whether anybody has called lately, or must be held.
 func (c *circuit) live(m *Mind) bool {
-	return !c.calmly() || slices.ContainsFunc(c.rows, func(r *row) bool { return m.now-r.at < renewal })
+	return !c.calmly() || c.orderEnds != 0 || slices.ContainsFunc(c.rows, func(r *row) bool { return m.now-r.at < renewal })
 }
 
 // tell says a circuit's word to one replica, with leases if it gets any.
 func (m *Mind) tell(c *circuit, to fleet.ReplicaID, leases []fleet.Lease) {
+	if !c.callee.owned {
+		return
+	}
 	var r *row
 	if at, found := c.findRow(to); found {
 		r = c.rows[at]
 	}
-	m.out = append(m.out, Output{To: to, Directive: m.directive(c, r, leases)})
+	m.put(Output{To: to, Directive: m.directive(c, r, leases)})
+}
+
+func (m *Mind) put(o Output) {
+	if !m.cfg.Without.Coordination {
+		m.said.Directives = append(m.said.Directives, o)
+	}
 }
 
 func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directive {
 	m.epoch++
 	d := fleet.Directive{
 		Circuit: c.id,
-		Epoch:   fleet.Epoch{Incarnation: m.cfg.Incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon},
+		Epoch:   fleet.Epoch{Incarnation: m.incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon},
 		TTL:     directiveTTL,
 		Enforce: m.cfg.Enforce,
 		Gate:    *c.gate(r),
 		Leases:  slices.Clone(leases),
 		Hot:     c.hot(m.now),
+
+		Override: c.whole.override.left(m.now),
+		Settings: c.unsettled(r),
 	}
 	for _, p := range c.parts {
-		if !p.calmly() {
-			d.Parts = append(d.Parts, fleet.Part{Instance: p.instance, Gate: p.gate})
+		if !p.calmly() || p.override != nil {
+			d.Parts = append(d.Parts, fleet.Part{Instance: p.instance, Gate: p.gate, Override: p.override.left(m.now)})
 		}
 	}
 	return d

@@ -72,8 +72,8 @@ const (
 
 var noiseExponent = outright.exponent(noisiest)
 
-// alarm is the height for the fast test: the lower, the cleaner the record.
-func alarm(demand, normal float64) float64 {
+// outrightAlarm is the height for the fast test: the lower, the cleaner the record.
+func outrightAlarm(demand, normal float64) float64 {
 	full := alarmBase + alarmDemand*math.Log1p(demand)
 	clean := cleanBase + alarmDemand*math.Log1p(demand)
 	return min(full, max(clean, full*noiseExponent/outright.exponent(min(normal, noisiest))))

@@ -24,8 +24,9 @@ type target struct {
 	gate        fleet.Gate
 	since       time.Duration // of the state or phase
 	flow        flow
-	blind       bool    // what it rejects is not counted as its own
-	rate        float64 // failure rate in percent that opened it
+	blind       bool      // what it rejects is not counted as its own
+	rate        float64   // failure rate in percent that opened it
+	override    *override // of an operator, above the gate
 
 	outage   time.Duration // when this outage began
 	tripped  time.Duration // when it last opened
@@ -105,7 +106,8 @@ func (t *target) adopt(now time.Duration, g fleet.Gate) {
 	switch {
 	case g.State != breaker.Closed:
 		t.gate.State = breaker.Open
-		t.outage, t.due, t.tripped = now, now, now
+		t.outage = now
+		t.ask(now)
 	case g.Phase != "":
 		t.ramp = ramp{adopted: g.Share, stepped: now}
 	}

@@ -19,6 +19,10 @@ func (m *Mind) think() {
 		m.patrolled = m.now
 	}
 	for _, ce := range m.order {
+		if !ce.owned {
+			ce.keepWarm(m.now)
+			continue
+		}
 		if !all && !ce.restless {
 			continue
 		}
@@ -34,7 +38,11 @@ func (m *Mind) think() {
 		ce.restless = ce.failing
 		standing := false
 		for _, c := range ce.circuits {
+			if c.orderEnds != 0 && c.orderEnds <= m.now {
+				m.endOrders(c)
+			}
 			m.lead(c)
+			m.check(c)
 			m.say(c)
 			ce.restless = ce.restless || !c.calmly() || c.suspected != 0
 			standing = standing || c.standing()
@@ -84,9 +92,9 @@ func (m *Mind) compare(c *circuit, find func() []finding) (again bool) {
 	switch {
 	case m.openParts(c, find()):
 	case over && w.observers >= c.quorum(w.present):
-		m.openWhole(c, &w)
+		m.unlessHeld(c, func() { m.openWhole(c, &w) })
 	case together:
-		m.openTogether(c, alone, why)
+		m.unlessHeld(c, func() { m.openTogether(c, alone, why) })
 	}
 	return true
 }

@@ -20,11 +20,15 @@ const maxTraceLine = 16 << 20
 type TraceHeader struct {
 	Trace  int // the version
 	Config Config
+	// State are inputs that bring a new mind to where the trace begins; none where
+	// it began with the mind.
+	State []Input `json:",omitempty"`
 }
 
-// AppendHeader adds a trace's first line to b.
-func AppendHeader(b []byte, cfg Config) []byte {
-	b, _ = appendLine(b, TraceHeader{Trace: TraceVersion, Config: cfg}) // it holds nothing that can't be written
+// AppendHeader adds a trace's first line to b, and the state from which on it
+// tells.
+func AppendHeader(b []byte, cfg Config, state ...Input) []byte {
+	b, _ = appendLine(b, TraceHeader{Trace: TraceVersion, Config: cfg, State: state}) // a mind holds no number that is none
 	return b
 }
 
@@ -38,6 +42,26 @@ func appendLine(b []byte, v any) ([]byte, error) {
 		return b, fmt.Errorf("write trace: %w", err)
 	}
 	return append(append(b, line...), '\n'), nil
+}
+
+// one reports an input that is none, or several.
+func (in *Input) one() error {
+	n := 0
+	for _, set := range [...]bool{
+		in.Hello != nil, in.Gone != nil, in.Report != nil, in.Order != nil, in.Policy != nil, in.Marker != nil,
+		in.Member != nil, in.Told != nil, in.Check != nil, in.Tick,
+	} {
+		if set {
+			n++
+		}
+	}
+	switch {
+	case in.At < 0:
+		return fmt.Errorf("time %v: want 0 or more", in.At)
+	case n != 1:
+		return fmt.Errorf("%d events: want one of Hello, Gone, Report, Order, Policy, Marker, Member, Told, Check, Tick", n)
+	}
+	return nil
 }
 
 // ReadTrace reads a trace: its header, and then its inputs one by one. What is
@@ -58,13 +82,24 @@ func ReadTrace(r io.Reader) (TraceHeader, iter.Seq2[Input, error], error) {
 	if h.Trace > TraceVersion {
 		return h, nil, fmt.Errorf("read trace: version %d: this program reads up to %d", h.Trace, TraceVersion)
 	}
+	for i := range h.State {
+		if err := h.State[i].one(); err != nil {
+			return h, nil, fmt.Errorf("read trace: line 1: state, input %d: %w", i+1, err)
+		}
+	}
 	return h, func(yield func(Input, error) bool) {
 		n := 1
 		var last Input
+		if n := len(h.State); n > 0 {
+			last = h.State[n-1]
+		}
 		for lines.Scan() {
 			n++
 			var in Input
 			err := json.Unmarshal(lines.Bytes(), &in)
+			if err == nil {
+				err = in.one()
+			}
 			if err == nil && in.At < last.At {
 				err = fmt.Errorf("time goes back from %v to %v", last.At, in.At)
 			}

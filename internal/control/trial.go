@@ -25,9 +25,15 @@ type lease struct {
 
 // probe begins a trial.
 func (t *target) probe(now time.Duration, s *policy.Settings) {
-	t.trial = trial{}
+	t.ask(now)
 	t.set(now, breaker.HalfOpen, "", 0, fmt.Sprintf("open for %s, now probing with %d calls in the whole fleet",
 		short(now-t.outage), s.Breaker.PermittedNumberOfCallsInHalfOpenState))
+}
+
+// ask makes probes due.
+func (t *target) ask(now time.Duration) {
+	t.trial = trial{}
+	t.due, t.asked, t.byTurns, t.tripped = now, 0, false, now
 }
 
 // missing are the probes of a trial that nobody has leave for: not given yet, or

@@ -39,9 +39,7 @@ func (m *Mind) view(c *circuit) CircuitView {
 		Since: m.now - c.whole.since, FailureRate: w.rate(), CallsPerSecond: c.whole.flow.demand(m.now, !c.whole.calmly()),
 		Breakers: len(c.rows), Share: c.whole.gate.Share, Why: c.whole.gate.Reason,
 	}
-	if !m.cfg.Enforce {
-		v.Mode = breaker.MetricsOnly
-	}
+	m.explain(c, &v)
 	if v.State != breaker.Closed {
 		v.FailureRate = c.whole.rate
 	}
@@ -52,10 +50,10 @@ func (m *Mind) view(c *circuit) CircuitView {
 		}
 	}
 	for _, p := range c.parts {
-		if !p.calmly() {
+		if !p.calmly() || p.override != nil {
 			v.Parts = append(v.Parts, PartView{
 				Instance: p.instance, State: p.gate.State, Phase: p.gate.Phase, Share: p.gate.Share,
-				Since: m.now - p.since, Why: p.gate.Reason,
+				Since: m.now - p.since, Why: p.gate.Reason, Override: p.override.left(m.now),
 			})
 		}
 	}

@@ -40,6 +40,7 @@ type Circuit struct {
 	owed     Counts // reported by label ahead of the circuit's own count
 	held     Directive
 	heldTill time.Duration
+	ruled    []ruled // under operators' words
 	leases   map[uint64]struct{}
 }
 

@@ -194,7 +194,21 @@ func (c *Counts) answered() uint32 {
 }
 
 func (c *Counts) add(o Counts) {
-	c.each(&o, func(a *uint32, b uint32) { *a += b })
+	c.Offered += o.Offered
+	c.Succeeded += o.Succeeded
+	c.Failed += o.Failed
+	c.Ignored += o.Ignored
+	c.Inherited += o.Inherited
+	c.Rejected += o.Rejected
+	c.Shadow += o.Shadow
+	c.Slow += o.Slow
+	c.LateSucceeded += o.LateSucceeded
+	c.LateFailed += o.LateFailed
+	c.RetriedSucceeded += o.RetriedSucceeded
+	c.RetriedFailed += o.RetriedFailed
+	for k := range c.Kinds {
+		c.Kinds[k] += o.Kinds[k]
+	}
 	c.Latency += o.Latency
 	c.LateLatency += o.LateLatency
 }

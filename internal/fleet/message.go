@@ -111,6 +111,13 @@ type Directive struct {
 	Leases []Lease
 	// Hot asks for every answer at once.
 	Hot bool
+	// Override is an operator's word on the whole circuit. It stands above the gate,
+	// also where Enforce is false, and past the directive's TTL to its own; a newer
+	// directive without it ends it.
+	Override *Override `json:",omitempty"`
+	// Settings are what a policy of the daemon says, sent until the replica reports
+	// that it runs on them.
+	Settings *policy.Settings `json:",omitempty"`
 }
 
 // Gate is what a directive says of a circuit, or of one part of it.
@@ -126,6 +133,15 @@ type Gate struct {
 type Part struct {
 	Instance string
 	Gate
+	Override *Override `json:",omitempty"`
+}
+
+// Override is an operator's word: never reject, judge nothing, or reject all.
+type Override struct {
+	ID             string
+	Mode           breaker.Mode // never Enforce
+	Author, Reason string
+	TTL            time.Duration // what is left of it
 }
 
 // Lease is leave for one probe call within a time.
@@ -162,4 +178,48 @@ func (e Epoch) Less(o Epoch) bool {
 		return e.Counter < o.Counter
 	}
 	return e.Daemon < o.Daemon
+}
+
+// After is the directive some time later: less of every time is left, and what
+// has had its time is gone. It shares nothing with d that After changes.
+func (d Directive) After(waited time.Duration) Directive {
+	d.TTL -= waited
+	d.Override = d.Override.after(waited)
+	parts := d.Parts
+	d.Parts = nil
+	for _, p := range parts {
+		p.Override = p.Override.after(waited)
+		d.Parts = append(d.Parts, p)
+	}
+	leases := d.Leases
+	d.Leases = nil
+	for _, l := range leases {
+		if l.TTL -= waited; l.TTL > 0 {
+			d.Leases = append(d.Leases, l)
+		}
+	}
+	return d
+}
+
+// longest is until when anything of the directive stands.
+func (d *Directive) longest() time.Duration {
+	most := d.TTL
+	if d.Override != nil {
+		most = max(most, d.Override.TTL)
+	}
+	for _, p := range d.Parts {
+		if p.Override != nil {
+			most = max(most, p.Override.TTL)
+		}
+	}
+	return most
+}
+
+func (o *Override) after(waited time.Duration) *Override {
+	if o == nil || o.TTL <= waited {
+		return nil
+	}
+	left := *o
+	left.TTL -= waited
+	return &left
 }

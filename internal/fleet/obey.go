@@ -12,8 +12,14 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 	before := c.held
 	c.held, c.heldTill = d, now+d.TTL
 	c.hot = d.Hot
-	c.held.Leases = nil
-	if !d.Enforce {
+	c.held.Leases, c.held.Settings = nil, nil
+	c.rule(now, &d)
+	if d.Settings != nil && d.Settings.Validate() == nil {
+		s := *d.Settings
+		s.Breaker.Strategy = c.Settings().Breaker.Strategy // code does not travel
+		c.Update(&s)
+	}
+	if !d.Enforce || d.TTL <= 0 {
 		return
 	}
 	c.Breaker.Direct(d.direction(c.heldTill, d.Hot))
@@ -57,6 +63,7 @@ func (c *Circuit) lease(now time.Duration, l Lease) {
 // expire lets what no call triggers come to its end: leases that nobody used,
 // directives past their time.
 func (c *Circuit) expire(now time.Duration) {
+	c.unrule(now)
 	if c.heldTill == 0 {
 		return
 	}

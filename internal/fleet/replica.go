@@ -64,11 +64,13 @@ const (
 	maxEarly       = 1024                   // directives kept for circuits that nobody has called yet
 )
 
-// word is a directive that waits for its circuit, and until when it stands.
+// word is a directive that waits for its circuit, and since when.
 type word struct {
 	Directive
-	until time.Duration
+	at time.Duration
 }
+
+func (w *word) ended(now time.Duration) bool { return w.at+w.longest() <= now }
 
 // NewReplica makes the pure half of a replica. Seed decides its phase and its
 // breakers' jitter.
@@ -117,10 +119,7 @@ func (r *Replica) Hello(now time.Duration, version string) Hello {
 	for _, c := range r.circuits {
 		c.told = false
 		if c.heldTill > now {
-			d := c.held
-			d.TTL = c.heldTill - now
-			d.Leases = nil
-			h.Held = append(h.Held, d)
+			h.Held = append(h.Held, c.held.After(c.held.TTL-(c.heldTill-now)))
 		}
 	}
 	slices.SortFunc(h.Held, func(a, b Directive) int { return a.Circuit.Compare(b.Circuit) })
@@ -143,7 +142,7 @@ func (r *Replica) Sample(now time.Duration) (active bool) {
 			}
 		}
 		r.wake = min(r.wake, c.wake())
-		if c.heldTill > now || now-c.lastSeen < forgetIdle || c.Breaker.View().State != breaker.Closed || c.evidence() {
+		if c.heldTill > now || len(c.ruled) > 0 || now-c.lastSeen < forgetIdle || c.Breaker.View().State != breaker.Closed || c.evidence() {
 			keep = append(keep, c)
 		} else {
 			c.active = false
@@ -164,9 +163,9 @@ func (r *Replica) drain(now time.Duration) {
 		r.circuits[c.ID] = c
 		if w, ok := r.early[c.ID]; ok {
 			delete(r.early, c.ID)
-			if w.TTL = w.until - now; w.TTL > 0 {
+			if d := w.After(now - w.at); d.longest() > 0 {
 				r.activate(c, now)
-				c.obey(now, w.Directive)
+				c.obey(now, d)
 			}
 		}
 	}
@@ -293,7 +292,7 @@ func (r *Replica) keep(now time.Duration, d Directive) {
 	}
 	if len(r.early) >= maxEarly {
 		for id, w := range r.early {
-			if w.until <= now {
+			if w.ended(now) {
 				delete(r.early, id)
 			}
 		}
@@ -301,5 +300,5 @@ func (r *Replica) keep(now time.Duration, d Directive) {
 			return // its first report will bring the directive again
 		}
 	}
-	r.early[d.Circuit] = word{d, now + d.TTL}
+	r.early[d.Circuit] = word{d, now}
 }

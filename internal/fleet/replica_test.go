@@ -328,7 +328,7 @@ func TestWakeIsWhenTimeBringsSomething(t *testing.T) {
 		t.Errorf("with a lease it is due in %v: want its end, a second", at)
 	}
 	d = said(3, Gate{Share: 1, Generation: 3})
-	d.Parts = []Part{{"a:1", Gate{State: breaker.HalfOpen, Generation: 4}}}
+	d.Parts = []Part{{Instance: "a:1", Gate: Gate{State: breaker.HalfOpen, Generation: 4}}}
 	d.Leases = []Lease{{Token: 2, Instance: "a:1", TTL: 2 * time.Second}}
 	p.Obey(p.now, d)
 	if at := wake() - p.now; at != 2*time.Second {

@@ -101,7 +101,7 @@ func (d *Daemon) step(in control.Input) {
 	if w.Inputs != nil {
 		w.Inputs(in)
 	}
-	for _, out := range d.Mind.Step(in) {
+	for _, out := range d.Mind.Step(in).Directives {
 		if w.Outputs != nil {
 			w.Outputs(out)
 		}

@@ -254,7 +254,7 @@ func TestReplayGivesTheSameDirectives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		outputs = append(outputs, m.Step(in)...)
+		outputs = append(outputs, m.Step(in).Directives...)
 	}
 	if len(outputs) == 0 {
 		t.Fatal("control said nothing")

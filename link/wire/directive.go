@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/fleet"
 	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
 )
@@ -41,12 +42,15 @@ func FromDirectives(ps []*linkv1.Directive) ([]fleet.Directive, error) {
 // ToDirective gives the wire form of a directive.
 func ToDirective(d *fleet.Directive) *linkv1.Directive {
 	p := &linkv1.Directive{
-		Circuit: toCircuit(d.Circuit),
+		Circuit: ToCircuit(d.Circuit),
 		Epoch:   &linkv1.Epoch{Incarnation: d.Epoch.Incarnation, Counter: d.Epoch.Counter, Daemon: d.Epoch.Daemon},
-		Ttl:     toDuration(d.TTL), Enforce: d.Enforce, Gate: toGate(d.Gate), Hot: d.Hot,
+		Ttl:     toDuration(d.TTL), Enforce: d.Enforce, Gate: toGate(d.Gate), Hot: d.Hot, Override: toOverride(d.Override),
+	}
+	if d.Settings != nil {
+		p.Settings = toSettings(d.Settings)
 	}
 	for _, part := range d.Parts {
-		p.Parts = append(p.Parts, &linkv1.PartGate{Instance: part.Instance, Gate: toGate(part.Gate)})
+		p.Parts = append(p.Parts, &linkv1.PartGate{Instance: part.Instance, Gate: toGate(part.Gate), Override: toOverride(part.Override)})
 	}
 	for _, l := range d.Leases {
 		p.Leases = append(p.Leases, &linkv1.Lease{Token: l.Token, Instance: l.Instance, Ttl: toDuration(l.TTL)})
@@ -58,7 +62,7 @@ func ToDirective(d *fleet.Directive) *linkv1.Directive {
 // not enforced, so that the replica goes on deciding alone; a part whose state is
 // not known is left out, so that the circuit's own gate stands for it.
 func FromDirective(p *linkv1.Directive) (d fleet.Directive, err error) {
-	if d.Circuit, err = fromCircuit(p.GetCircuit()); err != nil {
+	if d.Circuit, err = FromCircuit(p.GetCircuit()); err != nil {
 		return d, fmt.Errorf("directive: %w", err)
 	}
 	fail := func(err error) (fleet.Directive, error) {
@@ -77,6 +81,14 @@ func FromDirective(p *linkv1.Directive) (d fleet.Directive, err error) {
 		return fail(err)
 	}
 	d.Gate, d.Enforce, d.Hot = gate, p.GetEnforce() && known, p.GetHot()
+	if d.Override, err = fromOverride(p.GetOverride()); err != nil {
+		return fail(err)
+	}
+	if p.GetSettings() != nil {
+		if d.Settings, err = fromSettings(p.GetSettings()); err != nil {
+			return fail(fmt.Errorf("settings: %w", err))
+		}
+	}
 	if err := atMost("parts", len(p.GetParts()), maxParts); err != nil {
 		return fail(err)
 	}
@@ -89,8 +101,12 @@ func FromDirective(p *linkv1.Directive) (d fleet.Directive, err error) {
 		if err != nil {
 			return fail(fmt.Errorf("part %q: %w", instance, err))
 		}
+		override, err := fromOverride(pp.GetOverride())
+		if err != nil {
+			return fail(fmt.Errorf("part %q: %w", instance, err))
+		}
 		if known {
-			d.Parts = append(d.Parts, fleet.Part{Instance: instance, Gate: gate})
+			d.Parts = append(d.Parts, fleet.Part{Instance: instance, Gate: gate, Override: override})
 		}
 	}
 	if err := atMost("leases", len(p.GetLeases()), maxLeases); err != nil {
@@ -108,6 +124,27 @@ func FromDirective(p *linkv1.Directive) (d fleet.Directive, err error) {
 		d.Leases = append(d.Leases, fleet.Lease{Token: l.GetToken(), Instance: instance, TTL: ttl})
 	}
 	return d, nil
+}
+
+func toOverride(o *fleet.Override) *linkv1.Override {
+	if o == nil {
+		return nil
+	}
+	return &linkv1.Override{Id: o.ID, Mode: toMode(o.Mode), Author: o.Author, Reason: o.Reason, Ttl: toDuration(o.TTL)}
+}
+
+// fromOverride reads an operator's word. A mode that is not known here is read as
+// metrics_only, which shuts nothing off; one without a time left is none.
+func fromOverride(p *linkv1.Override) (*fleet.Override, error) {
+	ttl, err := duration("override's time to live", p.GetTtl(), maxOverride)
+	if err != nil || ttl == 0 {
+		return nil, err
+	}
+	o := &fleet.Override{ID: text(p.GetId()), Mode: fromMode(p.GetMode()), Author: text(p.GetAuthor()), Reason: text(p.GetReason()), TTL: ttl}
+	if o.Mode == breaker.Enforce {
+		return nil, fmt.Errorf("override %q: mode enforce: want metrics_only, off or forced_open", o.ID)
+	}
+	return o, nil
 }
 
 func toGate(g fleet.Gate) *linkv1.Gate {

@@ -51,7 +51,7 @@ func ToReport(r fleet.Report) *linkv1.Report {
 	}
 	for _, a := range r.Answers {
 		p.Answers = append(p.Answers, &linkv1.Answer{
-			Circuit: toCircuit(a.Circuit), Token: a.Token, Used: a.Used, Latency: toDuration(a.Latency),
+			Circuit: ToCircuit(a.Circuit), Token: a.Token, Used: a.Used, Latency: toDuration(a.Latency),
 			Verdict: linkv1.Verdict(a.Verdict) + 1, Kind: linkv1.Kind(a.Kind),
 		})
 	}
@@ -85,7 +85,7 @@ func FromReport(p *linkv1.Report) (fleet.Report, error) {
 }
 
 func fromAnswer(a *linkv1.Answer) (fleet.Answer, error) {
-	c, err := fromCircuit(a.GetCircuit())
+	c, err := FromCircuit(a.GetCircuit())
 	if err != nil {
 		return fleet.Answer{}, err
 	}

@@ -35,7 +35,8 @@ func toSettings(s *policy.Settings) *linkv1.Settings {
 			MaxConcurrentCalls: count(b.MaxConcurrentCalls), MaxRetryAfter: toDuration(b.MaxRetryAfter), Mode: toMode(b.Mode),
 		},
 		CallTimeout: toDuration(s.CallTimeout), Quorum: count(s.Quorum), OpenAbove: s.OpenAbove,
-		MaxEjectionPercent: s.MaxEjectionPercent, Revision: s.Revision,
+		MaxEjectionPercent: s.MaxEjectionPercent, MaxOpenPercent: s.MaxOpenPercent, WhenAllBad: linkv1.WhenAllBad(s.WhenAllBad) + 1,
+		GradingDelay: toDuration(s.GradingDelay), ActiveCheck: toActiveCheck(s.ActiveCheck), Revision: s.Revision,
 	}
 }
 
@@ -74,15 +75,38 @@ func fromSettings(p *linkv1.Settings) (*policy.Settings, error) {
 		},
 		CallTimeout: r.duration("callTimeout", p.GetCallTimeout()), Quorum: r.count(p.GetQuorum()),
 		OpenAbove:          cmp.Or(r.number("openAbove", p.GetOpenAbove()), policy.Default().OpenAbove),
-		MaxEjectionPercent: r.number("maxEjectionPercent", p.GetMaxEjectionPercent()), Revision: text(p.GetRevision()),
+		MaxEjectionPercent: r.number("maxEjectionPercent", p.GetMaxEjectionPercent()), MaxOpenPercent: r.number("maxOpenPercent", p.GetMaxOpenPercent()),
+		WhenAllBad: whenAllBad(p.GetWhenAllBad()), GradingDelay: r.duration("gradingDelay", p.GetGradingDelay()),
+		ActiveCheck: policy.ActiveCheck{
+			Interval: r.duration("activeCheckInterval", p.GetActiveCheck().GetInterval()), Port: r.count(p.GetActiveCheck().GetPort()), Path: p.GetActiveCheck().GetPath(),
+		},
+		Revision: text(p.GetRevision()),
 	}
 	for i, v := range b.GetRamp().GetStepPercents() {
 		s.Breaker.Ramp.StepPercents = append(s.Breaker.Ramp.StepPercents, r.number(fmt.Sprintf("ramp.stepPercents[%d]", i), v))
 	}
+	// Of an earlier release: what it does not say is as if nobody had said it.
+	usual := policy.Default()
+	s.MaxOpenPercent, s.GradingDelay = cmp.Or(s.MaxOpenPercent, usual.MaxOpenPercent), cmp.Or(s.GradingDelay, usual.GradingDelay)
 	if err := errors.Join(append(r.errs, s.Validate())...); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func toActiveCheck(a policy.ActiveCheck) *linkv1.ActiveCheck {
+	if a == (policy.ActiveCheck{}) {
+		return nil
+	}
+	return &linkv1.ActiveCheck{Interval: toDuration(a.Interval), Port: count(a.Port), Path: a.Path}
+}
+
+// whenAllBad reads a word; one that is not known here is read as the default.
+func whenAllBad(w linkv1.WhenAllBad) policy.WhenAllBad {
+	if w == linkv1.WhenAllBad_WHEN_ALL_BAD_PANIC {
+		return policy.Panic
+	}
+	return policy.FailFast
 }
 
 func waitShape(s linkv1.WaitShape) breaker.WaitShape {

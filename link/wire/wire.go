@@ -35,6 +35,7 @@ const (
 	maxText         = 1024 // bytes of a reason; longer ones are cut
 	maxAge          = time.Hour
 	maxTTL          = 24 * time.Hour
+	maxOverride     = 30 * 24 * time.Hour
 	maxDuration     = 100 * 365 * 24 * time.Hour
 )
 
@@ -122,11 +123,13 @@ func fromService(p *linkv1.Service) (policy.Service, error) {
 	return s, nil
 }
 
-func toCircuit(c policy.Circuit) *linkv1.Circuit {
+// ToCircuit gives the wire form of a circuit.
+func ToCircuit(c policy.Circuit) *linkv1.Circuit {
 	return &linkv1.Circuit{Caller: toService(c.Caller), Callee: toService(c.Callee), Route: c.Route}
 }
 
-func fromCircuit(p *linkv1.Circuit) (policy.Circuit, error) {
+// FromCircuit reads a circuit.
+func FromCircuit(p *linkv1.Circuit) (policy.Circuit, error) {
 	c := policy.Circuit{
 		Caller: policy.Service{Namespace: p.GetCaller().GetNamespace(), Name: p.GetCaller().GetName()},
 		Callee: policy.Service{Namespace: p.GetCallee().GetNamespace(), Name: p.GetCallee().GetName()},

@@ -28,15 +28,24 @@ func sampleDirective() fleet.Directive {
 		Circuit: circuit, Epoch: fleet.Epoch{Incarnation: 3, Counter: 9, Daemon: "d1"},
 		TTL: time.Minute, Enforce: true, Hot: true,
 		Gate:   fleet.Gate{State: breaker.Closed, Phase: "ramp", Share: 0.25, Generation: 4, Reason: "3 of 3 probes were answered"},
-		Parts:  []fleet.Part{{Instance: "10.0.0.1:80", Gate: fleet.Gate{State: breaker.Open, Generation: 2, Reason: "alone at fault"}}},
+		Parts:  []fleet.Part{{Instance: "10.0.0.1:80", Gate: fleet.Gate{State: breaker.Open, Generation: 2, Reason: "alone at fault"}, Override: &fleet.Override{ID: "o2", Mode: breaker.Off, Author: "bob", Reason: "drill", TTL: time.Hour}}},
 		Leases: []fleet.Lease{{Token: 11, Instance: "10.0.0.1:80", TTL: 2 * time.Second}},
+
+		Override: &fleet.Override{ID: "o1", Mode: breaker.ForcedOpen, Author: "ada", Reason: "migration", TTL: 25 * time.Hour},
+		Settings: sampleSettings(),
 	}
 }
 
+func sampleSettings() *policy.Settings {
+	s := policy.Default()
+	s.Breaker.Ramp = breaker.Ramp{StepPercents: []float64{10, 50}, StepDuration: time.Second}
+	s.MaxOpenPercent, s.WhenAllBad, s.GradingDelay = 30, policy.Panic, 3*time.Second
+	s.ActiveCheck = policy.ActiveCheck{Interval: time.Minute, Port: 8080, Path: "/healthz"}
+	s.Revision = "r1"
+	return &s
+}
+
 func sampleReport() fleet.Report {
-	settings := policy.Default()
-	settings.Breaker.Ramp = breaker.Ramp{StepPercents: []float64{10, 50}, StepDuration: time.Second}
-	settings.Revision = "r1"
 	counts := fleet.Counts{
 		Offered: 30, Succeeded: 10, Failed: 8, Ignored: 1, Inherited: 2, Rejected: 3, Shadow: 4, Slow: 5, LateSucceeded: 6, LateFailed: 7, LateLatency: 765432 * time.Microsecond,
 		RetriedSucceeded: 1, RetriedFailed: 2, Latency: 1234567 * time.Microsecond,
@@ -45,7 +54,7 @@ func sampleReport() fleet.Report {
 	return fleet.Report{
 		Sequence: 5, Dropped: 1, Final: true,
 		Circuits: []fleet.CircuitReport{{
-			Callee: checkout, Route: "POST /orders", Settings: &settings, State: breaker.HalfOpen, Mode: breaker.MetricsOnly,
+			Callee: checkout, Route: "POST /orders", Settings: sampleSettings(), State: breaker.HalfOpen, Mode: breaker.MetricsOnly,
 			Generation: 4, Since: 1500 * time.Millisecond, Why: "60 % of 25 calls failed",
 			Cells: []fleet.Cell{{Route: "POST /orders", Instance: "10.0.0.1:80", Generation: 2, Buckets: []fleet.Bucket{{Age: 300 * time.Millisecond, Counts: counts}}}},
 		}},
@@ -116,6 +125,32 @@ func TestAnUnknownStateIsNeverEnforced(t *testing.T) {
 	}
 }
 
+func TestAnOverrideThatIsNotKnownShutsNothingOff(t *testing.T) {
+	sample := sampleDirective()
+	p := ToDirective(&sample)
+	p.Override.Mode = 99
+	if d, err := FromDirective(p); err != nil || d.Override.Mode != breaker.MetricsOnly {
+		t.Errorf("%+v, %v: want metrics_only", d.Override, err)
+	}
+	p.Override.Mode = linkv1.Mode_MODE_ENFORCE
+	if _, err := FromDirective(p); err == nil {
+		t.Error("an override that enforces was read")
+	}
+	p.Override.Ttl = nil
+	if d, err := FromDirective(p); err != nil || d.Override != nil {
+		t.Errorf("%+v, %v: want one without time left to be none", d.Override, err)
+	}
+}
+
+func TestSettingsOfAnEarlierReleaseHaveTheDefaults(t *testing.T) {
+	p := toSettings(sampleSettings())
+	p.MaxOpenPercent, p.WhenAllBad, p.GradingDelay, p.ActiveCheck = 0, 0, nil, nil
+	s, err := fromSettings(p)
+	if d := policy.Default(); err != nil || s.MaxOpenPercent != d.MaxOpenPercent || s.GradingDelay != d.GradingDelay || s.WhenAllBad != policy.FailFast || s.ActiveCheck.Interval != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestUnknownValuesAreNeutral(t *testing.T) {
 	p := ToReport(sampleReport())
 	p.Answers[0].Verdict, p.Answers[0].Kind = 99, 99
@@ -163,6 +198,9 @@ func TestHostileMessagesAreRefused(t *testing.T) {
 		"share of a part":    directive(func(p *linkv1.Directive) { p.Parts[0].Gate.Share = math.Inf(1) }),
 		"ttl negative":       directive(func(p *linkv1.Directive) { p.Ttl = durationpb.New(-1) }),
 		"ttl invalid":        directive(func(p *linkv1.Directive) { p.Ttl = &durationpb.Duration{Seconds: math.MaxInt64} }),
+		"override negative":  directive(func(p *linkv1.Directive) { p.Override.Ttl = durationpb.New(-1) }),
+		"settings of none":   directive(func(p *linkv1.Directive) { p.Settings = &linkv1.Settings{} }),
+		"path of a check":    directive(func(p *linkv1.Directive) { p.Settings.ActiveCheck.Path = "http://x/" }),
 		"no circuit":         directive(func(p *linkv1.Directive) { p.Circuit = nil }),
 		"leases":             directive(func(p *linkv1.Directive) { p.Leases = make([]*linkv1.Lease, maxLeases+1) }),
 		"name of a callee":   report(func(p *linkv1.Report) { p.Circuits[0].Callee.Name = "a\nb" }),

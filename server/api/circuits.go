@@ -16,6 +16,7 @@ import (
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/control"
+	"github.com/datapunk/switchgear/internal/fleet"
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
 
@@ -97,6 +98,7 @@ func (c *Circuits) GetCircuit(_ context.Context, q *apiv1.GetCircuitRequest) (*a
 	for _, p := range v.Parts {
 		m.Parts = append(m.Parts, &apiv1.Part{
 			Instance: p.Instance, State: stateOf(p.State), Phase: p.Phase, Share: p.Share, Since: durationpb.New(p.Since + age), Why: p.Why,
+			Override: overrideOf(p.Override, age),
 		})
 	}
 	for _, r := range v.Replicas {
@@ -104,7 +106,7 @@ func (c *Circuits) GetCircuit(_ context.Context, q *apiv1.GetCircuitRequest) (*a
 			Name: r.Replica.Name, State: stateOf(r.State), Mode: modeOf(r.Mode), Generation: r.Generation, Age: durationpb.New(r.Age + age),
 		})
 	}
-	return &apiv1.GetCircuitResponse{Circuit: m, Sentence: sentence(v, name, age), Age: durationpb.New(age)}, nil
+	return &apiv1.GetCircuitResponse{Circuit: m, Sentence: sentence(v, name, s.At, s.At.Add(age)), Age: durationpb.New(age)}, nil
 }
 
 func (s *Snapshot) unknown(text string) error {
@@ -122,8 +124,16 @@ func message(v *control.CircuitView, name string, age time.Duration) *apiv1.Circ
 	return &apiv1.Circuit{
 		Name: name, State: stateOf(v.State), Mode: modeOf(v.Mode), Phase: v.Phase, Since: durationpb.New(v.Since + age),
 		FailureRate: v.FailureRate, CallsPerSecond: v.CallsPerSecond,
+		Override: overrideOf(v.Override, age), Held: v.Held, Revision: v.Revision,
 		Breakers: uint32(max(v.Breakers, 0)), Open: uint32(max(v.Open, 0)), Share: v.Share, Why: v.Why,
 	}
+}
+
+func overrideOf(o *fleet.Override, age time.Duration) *apiv1.Override {
+	if o == nil {
+		return nil
+	}
+	return &apiv1.Override{Id: o.ID, Mode: modeOf(o.Mode), Author: o.Author, Reason: o.Reason, Left: durationpb.New(max(o.TTL-age, 0))}
 }
 
 func invalid(format string, args ...any) error {

@@ -128,15 +128,43 @@ func TestTheSentenceTellsWhatGoesOn(t *testing.T) {
 		Parts:    []control.PartView{{Instance: "10.0.0.1:80", State: breaker.Open, Why: "it fails alone"}},
 		Replicas: []control.ReplicaView{{Replica: fleet.ReplicaID{Service: id.Caller, Name: "web-1"}, Age: time.Second}},
 	}
-	want := "default/web..default/checkout is open for 12s: 80 % of 50 calls failed. 0 % of its calls are admitted; " +
+	at := time.Date(2026, 3, 1, 12, 3, 23, 0, time.UTC)
+	want := "default/web..default/checkout is open since 12:03:11 (12s): 80 % of 50 calls failed. 0 % of its calls are admitted; " +
 		"2 of 3 breakers are not closed. Mode metrics_only: this is only shown, and replicas decide alone. " +
 		"Instance 10.0.0.1:80 has a verdict of its own: open, because it fails alone."
-	if got := sentence(&v, id.String(), 0); got != want {
+	if got := sentence(&v, id.String(), at, at); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	v = control.CircuitView{Circuit: id, Phase: "ramp", Share: .5, Since: 2 * time.Second, Breakers: 1}
-	want = "default/web..default/checkout is closed, on its way back to full traffic, for 2s. 50 % of its calls are admitted; 0 of 1 breaker is not closed."
-	if got := sentence(&v, id.String(), 0); got != want {
+	want = "default/web..default/checkout is closed, on its way back to full traffic, since 12:03:21 (2s). 50 % of its calls are admitted; 0 of 1 breaker is not closed."
+	if got := sentence(&v, id.String(), at, at); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestTheSentenceTellsWhatComesNextAndWhoHoldsIt(t *testing.T) {
+	id, _ := policy.ParseCircuit("web..checkout")
+	at := time.Date(2026, 3, 1, 12, 3, 23, 0, time.UTC)
+	v := control.CircuitView{
+		Circuit: id, State: breaker.Open, Since: 12 * time.Second, Breakers: 8, Open: 8, Revision: "shop-7", Inherited: 4,
+		Why:       "61 of 100 calls in 10 s failed (61 % ≥ 50 %, minimum 20); 58 timeout, 3 server_error; seen by 7 of 8 replicas",
+		NextProbe: 4 * time.Second, Holders: []string{"checkout-3"}, Marker: "checkout was changed 30 s ago: v2",
+	}
+	want := "default/web..default/checkout is open since 12:03:11 (13s): 61 of 100 calls in 10 s failed (61 % ≥ 50 %, minimum 20); " +
+		"58 timeout, 3 server_error; seen by 7 of 8 replicas; 4 more failed because of what the callee calls, and do not count; next probe in 3s; " +
+		"the next probe is held by checkout-3; checkout was changed 30 s ago: v2; settings shop-7. 0 % of its calls are admitted; 8 of 8 breakers are not closed."
+	if got := sentence(&v, id.String(), at, at.Add(time.Second)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	v = control.CircuitView{
+		Circuit: id, Mode: breaker.ForcedOpen, Since: 30 * time.Hour, Breakers: 1, Held: "the guard holds",
+		Override: &fleet.Override{ID: "o1", Mode: breaker.ForcedOpen, Author: "ada", Reason: "migration", TTL: time.Minute},
+		Parts:    []control.PartView{{Instance: "10.0.0.7:8080", State: breaker.Open}},
+	}
+	want = "default/web..default/checkout is closed since 2026-02-28 06:03:23 (1d6h): only instance 10.0.0.7:8080. It is held: the guard holds. " +
+		"Mode forced_open by ada, for another 1m0s: migration (o1). Every call is rejected; the state stands still. " +
+		"Instance 10.0.0.7:8080 has a verdict of its own: open."
+	if got := sentence(&v, id.String(), at, at); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -49,6 +49,11 @@ type Config struct {
 	// that replicas spread over daemons; the real age is between it and its half.
 	// Default 20 minutes.
 	StreamAge time.Duration
+	// Bus is another daemon's, to share its server; nil opens one of its own, and
+	// then there are no other daemons.
+	Bus *bus.Bus
+	// Checkable are the networks, as CIDR, in which active checks may be made.
+	Checkable []string
 	// Registry takes the metrics; default a new one.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -70,6 +75,7 @@ type App struct {
 
 const (
 	defaultStreamAge = 20 * time.Minute
+	joinTime         = time.Second // others tell a daemon that is new of all that is not calm
 	drainTime        = 3 * time.Second
 	pingAfter        = 10 * time.Second
 	pingWait         = 5 * time.Second
@@ -79,6 +85,9 @@ const (
 // directory locked. On an error nothing is left behind.
 func New(cfg Config) (_ *App, err error) {
 	if err := checkListen(cfg.Listen, cfg.Dev); err != nil {
+		return nil, err
+	}
+	if err := checkNetworks(cfg.Checkable); err != nil {
 		return nil, err
 	}
 	if cfg.Log == nil {
@@ -108,8 +117,14 @@ func New(cfg Config) (_ *App, err error) {
 	if a.data, err = openData(cfg.Data); err != nil {
 		return nil, err
 	}
-	mind := control.Config{Daemon: cfg.Name, Incarnation: a.data.incarnation, Seed: rand.Uint64(), Enforce: cfg.Dev}
-	if a.bus, err = bus.Open(filepath.Join(cfg.Data, "bus"), a.log); err != nil {
+	mind := control.Config{Daemon: cfg.Name, Incarnation: a.data.incarnation, Seed: rand.Uint64(), Enforce: cfg.Dev, Checkable: cfg.Checkable}
+	if cfg.Bus != nil {
+		mind.Join = joinTime
+		a.bus, err = cfg.Bus.Share()
+	} else {
+		a.bus, err = bus.Open(filepath.Join(cfg.Data, "bus"), a.log)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Record != "" {
@@ -119,12 +134,15 @@ func New(cfg Config) (_ *App, err error) {
 	}
 	m := newMetrics(cfg.Registry)
 	a.gateway = newGateway(cfg.Name, cfg.StreamAge, a.bus, m, a.log)
-	a.owner = newOwner(control.New(mind), a.bus, a.recorder, m, a.log)
+	a.owner = newOwner(cfg.Name, control.New(mind), a.bus, a.recorder, m, a.log)
+	a.owner.peers = cfg.Bus != nil
 	m.observe(a.owner, a.gateway, a.bus, a.recorder)
 
 	for _, subscribe := range []func() (func(), error){
 		func() (func(), error) { return a.bus.SubscribeOrders(a.gateway.deliver) },
 		func() (func(), error) { return a.bus.SubscribeEvidence(a.owner.hear) },
+		func() (func(), error) { return a.bus.SubscribeOrders(a.owner.told) },
+		func() (func(), error) { return a.bus.SubscribeMembers(a.owner.member) },
 	} {
 		stop, err := subscribe()
 		if err != nil {

@@ -278,7 +278,7 @@ func TestReplicasThatFailTogetherOpenTheirCircuit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, out := range mind.Step(in) {
+		for _, out := range mind.Step(in).Directives {
 			want := &busv1.Order{To: wire.ToReplica(out.To), Directive: wire.ToDirective(&out.Directive)}
 			if got := <-said; !proto.Equal(got, want) {
 				t.Fatalf("directive %d: said %v, replayed %v", replayed, got, want)

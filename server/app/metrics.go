@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/server/bus"
 )
 
@@ -18,6 +19,7 @@ type metrics struct {
 	decided    prometheus.Counter
 	directives prometheus.Counter
 	panics     prometheus.Counter
+	findings   *prometheus.CounterVec
 	fanout     prometheus.Histogram
 }
 
@@ -40,7 +42,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
-	r.MustRegister(m.fanout, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.findings = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchgear_findings_total", Help: "What control found that a person should know, by kind."}, []string{"kind"})
+	for _, kind := range control.NoticeKinds {
+		m.findings.WithLabelValues(kind)
+	}
+	r.MustRegister(m.findings, m.fanout, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -50,6 +56,8 @@ func (m *metrics) observe(o *owner, g *gateway, b *bus.Bus, r *recorder) {
 		&circuitCollector{o, prometheus.NewDesc("switchgear_circuits", "Circuits known to this daemon, by state.", []string{"state"}, nil)},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_replicas_attached", Help: "Replicas whose streams this daemon serves."},
 			func() float64 { return float64(g.attached()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_daemons_live", Help: "Daemons that decide, as this one sees it, itself included."},
+			func() float64 { return float64(o.live.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_evidence_queue_length", Help: "Inputs that wait for control."},
 			func() float64 { return float64(len(o.in)) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "switchgear_bus_overflows_total", Help: "Times that the bus lost messages because a subscriber was slow."},

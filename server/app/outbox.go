@@ -68,11 +68,11 @@ func (o *outbox) take(now time.Time, n int) (ds []fleet.Directive, waited []time
 		l := o.wait[c]
 		delete(o.wait, c)
 		held := now.Sub(l.at)
-		if l.TTL -= held; l.TTL <= 0 {
+		d := l.After(held)
+		if d.TTL <= 0 {
 			continue
 		}
-		l.Leases = left(l.Leases, held)
-		ds = append(ds, l.Directive)
+		ds = append(ds, d)
 		waited = append(waited, now.Sub(l.first))
 	}
 	o.order = append(o.order[:0], o.order[n:]...)

@@ -18,7 +18,10 @@ import (
 // the time. Whoever wants to read gets an immutable snapshot.
 type owner struct {
 	mind     mind
-	bus      orderBus
+	bus      ownerBus
+	daemon   string
+	peers    bool // there may be other daemons
+	checker  *checker
 	recorder *recorder // nil: none
 	metrics  *metrics
 	log      *slog.Logger
@@ -30,17 +33,21 @@ type owner struct {
 	view    atomic.Pointer[api.Snapshot]
 	alive   atomic.Int64 // when it last stepped, since began
 	running atomic.Bool
+	live    atomic.Int64 // daemons that own something
 }
 
 // mind is control.Mind, as far as its owner needs it.
 type mind interface {
-	Step(control.Input) []control.Output
+	Step(control.Input) control.Said
 	Interval() time.Duration
 	Circuits() []control.CircuitView
+	Farewell() control.Member
+	Live() int
 }
 
-type orderBus interface {
+type ownerBus interface {
 	PublishOrders(*busv1.Orders) error
+	PublishMember(*busv1.Member) error
 }
 
 // heard is an input with the instant of its arrival: waiting for the owner makes
@@ -62,12 +69,13 @@ const (
 	stuckAfter = 10 * time.Second
 )
 
-func newOwner(m mind, b orderBus, r *recorder, metrics *metrics, log *slog.Logger) *owner {
+func newOwner(daemon string, m mind, b ownerBus, r *recorder, metrics *metrics, log *slog.Logger) *owner {
 	o := &owner{
-		mind: m, bus: b, recorder: r, metrics: metrics, log: log,
+		mind: m, bus: b, daemon: daemon, recorder: r, metrics: metrics, log: log,
 		in: make(chan heard, queueLength), quit: make(chan struct{}), done: make(chan struct{}), began: time.Now(),
 	}
 	o.view.Store(&api.Snapshot{At: o.began})
+	o.checker = newChecker(func(c control.Checked) { o.take(control.Input{Check: &c}) })
 	return o
 }
 
@@ -81,6 +89,7 @@ func (o *owner) stop() {
 	if o.running.Load() {
 		<-o.done
 	}
+	o.checker.close()
 }
 
 // hear takes evidence from the bus; it waits for the owner only with what must
@@ -96,6 +105,11 @@ func (o *owner) hear(e *busv1.Evidence) {
 		o.metrics.dropped.Inc()
 		return
 	}
+	o.take(in)
+}
+
+// take gives control an input as soon as it has done with those before.
+func (o *owner) take(in control.Input) {
 	select {
 	case o.in <- heard{in, time.Now()}:
 	case <-o.quit:
@@ -122,7 +136,7 @@ func inputOf(e *busv1.Evidence) (control.Input, error) {
 	switch event := e.GetEvent().(type) {
 	case *busv1.Evidence_Hello:
 		h, err := wire.FromHello(event.Hello)
-		return control.Input{Hello: &h}, err
+		return control.Input{Hello: &h, Observer: e.GetObserver()}, err
 	case *busv1.Evidence_Report:
 		r, err := wire.FromReport(event.Report)
 		return control.Input{Report: &control.ReplicaReport{From: from, Observer: e.GetObserver(), Report: r}}, err
@@ -144,6 +158,10 @@ func (o *owner) run() {
 		case now := <-tick.C:
 			o.step(heard{control.Input{Tick: true}, now})
 		case <-o.quit:
+			if o.peers {
+				last := o.mind.Farewell()
+				_ = o.bus.PublishMember(toMember(&last)) // others notice its silence too
+			}
 			return
 		}
 		wait := o.mind.Interval()
@@ -171,18 +189,36 @@ func (o *owner) step(h heard) {
 	if o.recorder != nil {
 		o.recorder.record(in)
 	}
-	out := o.mind.Step(in)
+	said := o.mind.Step(in)
 	o.alive.Store(int64(in.At) + 1)
-	if len(out) == 0 {
-		return
+	o.live.Store(int64(o.mind.Live()))
+	o.say(&said)
+}
+
+// say publishes what control has said.
+func (o *owner) say(said *control.Said) {
+	if len(said.Directives) > 0 {
+		orders := &busv1.Orders{Daemon: o.daemon}
+		for i := range said.Directives {
+			out := &said.Directives[i]
+			orders.Orders = append(orders.Orders, &busv1.Order{To: wire.ToReplica(out.To), Directive: wire.ToDirective(&out.Directive)})
+		}
+		o.metrics.decided.Add(float64(len(said.Directives)))
+		if err := o.bus.PublishOrders(orders); err != nil {
+			o.log.Error("directives were not published", "error", err)
+		}
 	}
-	orders := &busv1.Orders{}
-	for i := range out {
-		orders.Orders = append(orders.Orders, &busv1.Order{To: wire.ToReplica(out[i].To), Directive: wire.ToDirective(&out[i].Directive)})
+	for _, f := range said.Findings {
+		o.metrics.findings.WithLabelValues(f.Kind).Inc()
+		o.log.Warn("control found something", "kind", f.Kind, "where", f.Where(), "why", f.Why, "ended", f.Ended)
 	}
-	o.metrics.decided.Add(float64(len(out)))
-	if err := o.bus.PublishOrders(orders); err != nil {
-		o.log.Error("directives were not published", "error", err)
+	for i := range said.Members {
+		if err := o.bus.PublishMember(toMember(&said.Members[i])); err != nil {
+			o.log.Error("the other daemons were not told", "error", err)
+		}
+	}
+	for _, c := range said.Checks {
+		o.checker.ask(c)
 	}
 }
 

@@ -19,20 +19,22 @@ import (
 // brokenMind panics on a replica's end.
 type brokenMind struct{ steps chan control.Input }
 
-func (m brokenMind) Step(in control.Input) []control.Output {
+func (m brokenMind) Step(in control.Input) control.Said {
 	if in.Gone != nil {
 		panic("broken")
 	}
 	m.steps <- in
-	return nil
+	return control.Said{}
 }
 func (brokenMind) Interval() time.Duration         { return time.Hour }
+func (brokenMind) Live() int                       { return 1 }
+func (brokenMind) Farewell() control.Member        { return control.Member{} }
 func (brokenMind) Circuits() []control.CircuitView { return nil }
 
 func testOwner(t *testing.T) (*owner, brokenMind) {
 	t.Helper()
 	m := brokenMind{make(chan control.Input, 2*queueLength)}
-	return newOwner(m, nil, nil, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)), m
+	return newOwner("d1", m, nil, nil, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)), m
 }
 
 func evidence(r *linkv1.Report) *busv1.Evidence {

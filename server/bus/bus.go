@@ -27,6 +27,7 @@ import (
 const (
 	evidence = "switchgear.v1.evidence"
 	orders   = "switchgear.v1.orders"
+	members  = "switchgear.v1.members"
 )
 
 const (
@@ -39,6 +40,7 @@ const (
 // Bus is one daemon's place on the bus. It is safe for concurrent use.
 type Bus struct {
 	server  *server.Server
+	shared  bool // the server is another one's to stop
 	conn    *nats.Conn
 	log     *slog.Logger
 	dropped atomic.Uint64
@@ -65,19 +67,40 @@ func Open(dir string, log *slog.Logger) (*Bus, error) {
 		b.Close()
 		return nil, fmt.Errorf("open bus in %s: not ready within %v", dir, startWait)
 	}
-	b.conn, err = nats.Connect("", nats.InProcessServer(s), nats.Name("daemon"), nats.NoCallbacksAfterClientClose(),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.failed(sub, err) }))
-	if err != nil {
+	if err := b.connect(); err != nil {
 		b.Close()
-		return nil, fmt.Errorf("connect to the bus: %w", err)
+		return nil, err
 	}
 	return b, nil
+}
+
+// Share gives another daemon of this process a place on the same bus. It ends
+// with this one.
+func (b *Bus) Share() (*Bus, error) {
+	other := &Bus{server: b.server, shared: true, log: b.log}
+	if err := other.connect(); err != nil {
+		return nil, err
+	}
+	return other, nil
+}
+
+func (b *Bus) connect() (err error) {
+	b.conn, err = nats.Connect("", nats.InProcessServer(b.server), nats.Name("daemon"), nats.NoCallbacksAfterClientClose(),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.failed(sub, err) }))
+	if err != nil {
+		return fmt.Errorf("connect to the bus: %w", err)
+	}
+	return nil
 }
 
 // Close ends the bus; messages that subscribers have not taken are lost.
 func (b *Bus) Close() {
 	if b.conn != nil {
+		_ = b.conn.FlushTimeout(time.Second) // a last word is not lost; who does not take it is gone
 		b.conn.Close()
+	}
+	if b.shared {
+		return
 	}
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
@@ -108,6 +131,14 @@ func (b *Bus) PublishOrders(o *busv1.Orders) error { return b.publish(orders, o)
 // SubscribeOrders calls f with all orders until stop is called.
 func (b *Bus) SubscribeOrders(f func(*busv1.Orders)) (stop func(), err error) {
 	return subscribe(b, orders, func() *busv1.Orders { return new(busv1.Orders) }, f)
+}
+
+// PublishMember tells the other daemons of this one.
+func (b *Bus) PublishMember(m *busv1.Member) error { return b.publish(members, m) }
+
+// SubscribeMembers calls f with what daemons tell each other until stop is called.
+func (b *Bus) SubscribeMembers(f func(*busv1.Member)) (stop func(), err error) {
+	return subscribe(b, members, func() *busv1.Member { return new(busv1.Member) }, f)
 }
 
 func (b *Bus) publish(subject string, m proto.Message) error {

@@ -37,17 +37,37 @@ type circuit struct {
 	Open           uint32    `json:"open"`
 	Share          float64   `json:"share"`
 	Why            string    `json:"why,omitempty"`
+	Override       *override `json:"override,omitempty"`
+	Held           string    `json:"held,omitempty"`
+	Revision       string    `json:"revision,omitempty"`
 	Parts          []part    `json:"parts,omitempty"`
 	Replicas       []replica `json:"replicas,omitempty"`
 }
 
 type part struct {
-	Instance     string  `json:"instance"`
-	State        string  `json:"state"`
-	Phase        string  `json:"phase,omitempty"`
-	Share        float64 `json:"share"`
-	SinceSeconds float64 `json:"sinceSeconds"`
-	Why          string  `json:"why,omitempty"`
+	Instance     string    `json:"instance"`
+	State        string    `json:"state"`
+	Phase        string    `json:"phase,omitempty"`
+	Share        float64   `json:"share"`
+	SinceSeconds float64   `json:"sinceSeconds"`
+	Why          string    `json:"why,omitempty"`
+	Override     *override `json:"override,omitempty"`
+}
+
+// override is an operator's word that stands above the state.
+type override struct {
+	ID          string  `json:"id"`
+	Mode        string  `json:"mode"`
+	Author      string  `json:"author"`
+	Reason      string  `json:"reason"`
+	LeftSeconds float64 `json:"leftSeconds"`
+}
+
+func overrideOf(o *apiv1.Override) *override {
+	if o == nil {
+		return nil
+	}
+	return &override{o.GetId(), api.Word(o.GetMode()), o.GetAuthor(), o.GetReason(), o.GetLeft().AsDuration().Seconds()}
 }
 
 type replica struct {
@@ -63,10 +83,11 @@ func circuitOf(m *apiv1.Circuit) circuit {
 		Name: m.GetName(), State: api.Word(m.GetState()), Mode: api.Word(m.GetMode()), Phase: m.GetPhase(),
 		SinceSeconds: m.GetSince().AsDuration().Seconds(), FailureRate: m.GetFailureRate(), CallsPerSecond: m.GetCallsPerSecond(),
 		Breakers: m.GetBreakers(), Open: m.GetOpen(), Share: m.GetShare(), Why: m.GetWhy(),
+		Override: overrideOf(m.GetOverride()), Held: m.GetHeld(), Revision: m.GetRevision(),
 	}
 	for _, p := range m.GetParts() {
 		c.Parts = append(c.Parts, part{
-			p.GetInstance(), api.Word(p.GetState()), p.GetPhase(), p.GetShare(), p.GetSince().AsDuration().Seconds(), p.GetWhy(),
+			p.GetInstance(), api.Word(p.GetState()), p.GetPhase(), p.GetShare(), p.GetSince().AsDuration().Seconds(), p.GetWhy(), overrideOf(p.GetOverride()),
 		})
 	}
 	for _, r := range m.GetReplicas() {
@@ -117,15 +138,22 @@ var (
 )
 
 func row(m *apiv1.Circuit, wide bool) []string {
+	state, why := api.Word(m.GetState()), m.GetWhy()
+	if o := m.GetOverride(); o != nil {
+		state += ", " + api.Word(o.GetMode())
+		why = fmt.Sprintf("%s by %s for another %s: %s", api.Word(o.GetMode()), o.GetAuthor(), api.Age(o.GetLeft().AsDuration()), o.GetReason())
+	} else if m.GetHeld() != "" {
+		why = "held: " + m.GetHeld()
+	}
 	c := []string{
-		m.GetName(), api.Word(m.GetState()), api.Age(m.GetSince().AsDuration()),
+		m.GetName(), state, api.Age(m.GetSince().AsDuration()),
 		fmt.Sprintf("%.1f%%", m.GetFailureRate()), fmt.Sprintf("%.1f", m.GetCallsPerSecond()),
 		fmt.Sprintf("%d/%d", m.GetOpen(), m.GetBreakers()), fmt.Sprintf("%.0f%%", 100*m.GetShare()),
 	}
 	if wide {
 		c = append(c, api.Word(m.GetMode()), dash(m.GetPhase()))
 	}
-	return append(c, dash(m.GetWhy()))
+	return append(c, dash(why))
 }
 
 func dash(s string) string {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/datapunk/switchgear/internal/control"
+	"github.com/datapunk/switchgear/internal/fleet"
 )
 
 func newLabReplayCommand() *cobra.Command {
@@ -38,14 +40,18 @@ file that is damaged ends it with the line.`,
 			return withCode(exitInvalid, err)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "directives as JSON lines, with the time in nanoseconds since the record began")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "all that control says as JSON lines, with the time in nanoseconds since the record began")
 	return cmd
 }
 
-// replayed is one line of replay --json.
+// replayed is one line of replay --json: what is set says what kind it is of.
 type replayed struct {
-	At int64
-	control.Output
+	At        int64
+	To        *fleet.ReplicaID `json:",omitempty"`
+	Directive *fleet.Directive `json:",omitempty"`
+	Finding   *control.Notice  `json:",omitempty"`
+	Member    *control.Member  `json:",omitempty"`
+	Check     *control.Check   `json:",omitempty"`
 }
 
 func replay(from io.Reader, to io.Writer, asJSON bool) error {
@@ -54,24 +60,50 @@ func replay(from io.Reader, to io.Writer, asJSON bool) error {
 		return err
 	}
 	mind := control.New(header.Config)
+	for _, in := range header.State {
+		mind.Step(in)
+	}
 	lines := json.NewEncoder(to)
 	for in, err := range inputs {
 		if err != nil {
 			return err
 		}
-		for _, out := range mind.Step(in) {
-			if asJSON {
-				if err := lines.Encode(replayed{int64(in.At), out}); err != nil {
+		said := mind.Step(in)
+		if asJSON {
+			for _, line := range replayedOf(in.At, &said) {
+				if err := lines.Encode(line); err != nil {
 					return fmt.Errorf("replay: %w", err)
 				}
-				continue
 			}
+			continue
+		}
+		for i := range said.Directives {
+			out := &said.Directives[i]
 			who, d := "every replica", &out.Directive
 			if out.To.Name != "" {
 				who = out.To.Name
 			}
 			fmt.Fprintf(to, "%9.3f s  %s  to %s: %s, %.0f %% admitted, %d parts, %d leases; %s\n", in.At.Seconds(), d.Circuit, who, d.State, 100*d.Share, len(d.Parts), len(d.Leases), d.Reason)
 		}
+		for _, f := range said.Findings {
+			fmt.Fprintf(to, "%9.3f s  %s  finding, %s: %s\n", in.At.Seconds(), f.Where(), f.Kind, f.Why)
+		}
 	}
 	return nil
+}
+
+func replayedOf(at time.Duration, said *control.Said) (lines []replayed) {
+	for i := range said.Directives {
+		lines = append(lines, replayed{At: int64(at), To: &said.Directives[i].To, Directive: &said.Directives[i].Directive})
+	}
+	for i := range said.Findings {
+		lines = append(lines, replayed{At: int64(at), Finding: &said.Findings[i]})
+	}
+	for i := range said.Members {
+		lines = append(lines, replayed{At: int64(at), Member: &said.Members[i]})
+	}
+	for i := range said.Checks {
+		lines = append(lines, replayed{At: int64(at), Check: &said.Checks[i]})
+	}
+	return lines
 }

@@ -31,6 +31,7 @@ with the same names:
   dev: true
   data: /var/lib/switchgear
   record: ""
+  activeCheckNetworks: []   # where policies' active checks may be made, as 10.0.0.0/8
   log:
     format: text   # or json
     level: info    # debug, info, warn, error`,
@@ -44,6 +45,7 @@ with the same names:
 	f.StringVar(&set.Data, "data", set.Data, "`directory` for what is durable; made if missing; for one daemon at a time")
 	f.StringVar(&file, "config", "", "`file` with these settings in YAML")
 	f.StringVar(&set.Record, "record", set.Record, "`file` to write every input of control to, for replay")
+	f.StringSliceVar(&set.ActiveCheckNetworks, "active-check-network", nil, "`network` in which active checks of policies may be made, such as 10.0.0.0/8; none by default")
 	f.StringVar(&set.Log.Format, "log-format", set.Log.Format, "text or json")
 	f.StringVar(&set.Log.Level, "log-level", set.Log.Level, "debug, info, warn or error")
 
@@ -64,7 +66,7 @@ with the same names:
 		if set.Log.Format == "json" {
 			handler = slog.NewJSONHandler(cmd.ErrOrStderr(), options)
 		}
-		a, err := app.New(app.Config{Listen: set.Listen, Dev: set.Dev, Data: set.Data, Record: set.Record, Log: slog.New(handler)})
+		a, err := app.New(app.Config{Listen: set.Listen, Dev: set.Dev, Data: set.Data, Record: set.Record, Checkable: set.ActiveCheckNetworks, Log: slog.New(handler)})
 		switch {
 		case errors.Is(err, app.ErrUsage):
 			return usagef(cmd, "%w", err)

@@ -20,7 +20,9 @@ type Config struct {
 	Dev    bool   `yaml:"dev"`
 	Data   string `yaml:"data"`
 	Record string `yaml:"record"`
-	Log    Log    `yaml:"log"`
+	// ActiveCheckNetworks are where a policy's active checks may be made, as CIDR.
+	ActiveCheckNetworks []string `yaml:"activeCheckNetworks"`
+	Log                 Log      `yaml:"log"`
 }
 
 // Log is how the daemon logs, on standard error.
@@ -94,6 +96,7 @@ func Merge(file, flags Config, given func(flag string) bool) Config {
 	pick("dev", func() { file.Dev = flags.Dev })
 	pick("data", func() { file.Data = flags.Data })
 	pick("record", func() { file.Record = flags.Record })
+	pick("active-check-network", func() { file.ActiveCheckNetworks = flags.ActiveCheckNetworks })
 	pick("log-format", func() { file.Log.Format = flags.Log.Format })
 	pick("log-level", func() { file.Log.Level = flags.Log.Level })
 	return file

@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 func TestFlagsWinOverTheFileAndThatOverTheDefaults(t *testing.T) {
 	file, err := parse([]byte("listen: 127.0.0.1:1\nlog: {format: json}\n"))
@@ -16,7 +19,7 @@ func TestFlagsWinOverTheFileAndThatOverTheDefaults(t *testing.T) {
 }
 
 func TestAnEmptyFileIsTheDefaults(t *testing.T) {
-	if c, err := parse(nil); err != nil || c != Default() {
+	if c, err := parse(nil); err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -135,6 +135,55 @@ func (Mode) EnumDescriptor() ([]byte, []int) {
 	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{1}
 }
 
+type WhenAllBad int32
+
+const (
+	WhenAllBad_WHEN_ALL_BAD_UNSPECIFIED WhenAllBad = 0
+	WhenAllBad_WHEN_ALL_BAD_FAIL_FAST   WhenAllBad = 1
+	WhenAllBad_WHEN_ALL_BAD_PANIC       WhenAllBad = 2
+)
+
+// Enum value maps for WhenAllBad.
+var (
+	WhenAllBad_name = map[int32]string{
+		0: "WHEN_ALL_BAD_UNSPECIFIED",
+		1: "WHEN_ALL_BAD_FAIL_FAST",
+		2: "WHEN_ALL_BAD_PANIC",
+	}
+	WhenAllBad_value = map[string]int32{
+		"WHEN_ALL_BAD_UNSPECIFIED": 0,
+		"WHEN_ALL_BAD_FAIL_FAST":   1,
+		"WHEN_ALL_BAD_PANIC":       2,
+	}
+)
+
+func (x WhenAllBad) Enum() *WhenAllBad {
+	p := new(WhenAllBad)
+	*p = x
+	return p
+}
+
+func (x WhenAllBad) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WhenAllBad) Descriptor() protoreflect.EnumDescriptor {
+	return file_switchgear_link_v1_link_proto_enumTypes[2].Descriptor()
+}
+
+func (WhenAllBad) Type() protoreflect.EnumType {
+	return &file_switchgear_link_v1_link_proto_enumTypes[2]
+}
+
+func (x WhenAllBad) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WhenAllBad.Descriptor instead.
+func (WhenAllBad) EnumDescriptor() ([]byte, []int) {
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{2}
+}
+
 type WaitShape int32
 
 const (
@@ -171,11 +220,11 @@ func (x WaitShape) String() string {
 }
 
 func (WaitShape) Descriptor() protoreflect.EnumDescriptor {
-	return file_switchgear_link_v1_link_proto_enumTypes[2].Descriptor()
+	return file_switchgear_link_v1_link_proto_enumTypes[3].Descriptor()
 }
 
 func (WaitShape) Type() protoreflect.EnumType {
-	return &file_switchgear_link_v1_link_proto_enumTypes[2]
+	return &file_switchgear_link_v1_link_proto_enumTypes[3]
 }
 
 func (x WaitShape) Number() protoreflect.EnumNumber {
@@ -184,7 +233,7 @@ func (x WaitShape) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WaitShape.Descriptor instead.
 func (WaitShape) EnumDescriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{2}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{3}
 }
 
 type Verdict int32
@@ -226,11 +275,11 @@ func (x Verdict) String() string {
 }
 
 func (Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_switchgear_link_v1_link_proto_enumTypes[3].Descriptor()
+	return file_switchgear_link_v1_link_proto_enumTypes[4].Descriptor()
 }
 
 func (Verdict) Type() protoreflect.EnumType {
-	return &file_switchgear_link_v1_link_proto_enumTypes[3]
+	return &file_switchgear_link_v1_link_proto_enumTypes[4]
 }
 
 func (x Verdict) Number() protoreflect.EnumNumber {
@@ -239,7 +288,7 @@ func (x Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict.Descriptor instead.
 func (Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{3}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{4}
 }
 
 // Kind is numbered as the index in a bucket's kinds, so unspecified is none.
@@ -300,11 +349,11 @@ func (x Kind) String() string {
 }
 
 func (Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_switchgear_link_v1_link_proto_enumTypes[4].Descriptor()
+	return file_switchgear_link_v1_link_proto_enumTypes[5].Descriptor()
 }
 
 func (Kind) Type() protoreflect.EnumType {
-	return &file_switchgear_link_v1_link_proto_enumTypes[4]
+	return &file_switchgear_link_v1_link_proto_enumTypes[5]
 }
 
 func (x Kind) Number() protoreflect.EnumNumber {
@@ -313,7 +362,7 @@ func (x Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Kind.Descriptor instead.
 func (Kind) EnumDescriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{4}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
 type AttachRequest struct {
@@ -1299,7 +1348,12 @@ type Directive struct {
 	Parts   []*PartGate `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`
 	Leases  []*Lease    `protobuf:"bytes,7,rep,name=leases,proto3" json:"leases,omitempty"`
 	// Every answer is wanted at once.
-	Hot           bool `protobuf:"varint,8,opt,name=hot,proto3" json:"hot,omitempty"`
+	Hot bool `protobuf:"varint,8,opt,name=hot,proto3" json:"hot,omitempty"`
+	// An operator's word on the whole circuit: it stands above the gate, also where
+	// the directive is not enforced, and past the directive's time to live.
+	Override *Override `protobuf:"bytes,9,opt,name=override,proto3" json:"override,omitempty"`
+	// What a policy of the daemon says, until the replica reports that it runs on it.
+	Settings      *Settings `protobuf:"bytes,10,opt,name=settings,proto3" json:"settings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1390,6 +1444,99 @@ func (x *Directive) GetHot() bool {
 	return false
 }
 
+func (x *Directive) GetOverride() *Override {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+func (x *Directive) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// Override is an operator's word. A newer directive without it ends it.
+type Override struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Never enforce.
+	Mode   Mode   `protobuf:"varint,2,opt,name=mode,proto3,enum=switchgear.link.v1.Mode" json:"mode,omitempty"`
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What is left of it.
+	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Override) Reset() {
+	*x = Override{}
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Override) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Override) ProtoMessage() {}
+
+func (x *Override) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Override.ProtoReflect.Descriptor instead.
+func (*Override) Descriptor() ([]byte, []int) {
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Override) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Override) GetMode() Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Mode_MODE_UNSPECIFIED
+}
+
+func (x *Override) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Override) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Override) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
 // Epoch orders the directives for a circuit: by incarnation, counter, daemon.
 type Epoch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1402,7 +1549,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1561,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1574,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{13}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Epoch) GetIncarnation() uint64 {
@@ -1466,7 +1613,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1625,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1638,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{14}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Gate) GetState() State {
@@ -1533,13 +1680,14 @@ type PartGate struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	Gate          *Gate                  `protobuf:"bytes,2,opt,name=gate,proto3" json:"gate,omitempty"`
+	Override      *Override              `protobuf:"bytes,3,opt,name=override,proto3" json:"override,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PartGate) Reset() {
 	*x = PartGate{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1699,7 @@ func (x *PartGate) String() string {
 func (*PartGate) ProtoMessage() {}
 
 func (x *PartGate) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1712,7 @@ func (x *PartGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartGate.ProtoReflect.Descriptor instead.
 func (*PartGate) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{15}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PartGate) GetInstance() string {
@@ -1577,6 +1725,13 @@ func (x *PartGate) GetInstance() string {
 func (x *PartGate) GetGate() *Gate {
 	if x != nil {
 		return x.Gate
+	}
+	return nil
+}
+
+func (x *PartGate) GetOverride() *Override {
+	if x != nil {
+		return x.Override
 	}
 	return nil
 }
@@ -1594,7 +1749,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1761,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1774,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{16}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Lease) GetToken() uint64 {
@@ -1659,7 +1814,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1826,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1839,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{17}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Answer) GetCircuit() *Circuit {
@@ -1737,14 +1892,18 @@ type Settings struct {
 	Quorum             uint32                 `protobuf:"varint,3,opt,name=quorum,proto3" json:"quorum,omitempty"`
 	MaxEjectionPercent float64                `protobuf:"fixed64,4,opt,name=max_ejection_percent,json=maxEjectionPercent,proto3" json:"max_ejection_percent,omitempty"`
 	Revision           string                 `protobuf:"bytes,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	OpenAbove          float64                `protobuf:"fixed64,6,opt,name=open_above,json=openAbove,proto3" json:"open_above,omitempty"`
+	MaxOpenPercent     float64                `protobuf:"fixed64,6,opt,name=max_open_percent,json=maxOpenPercent,proto3" json:"max_open_percent,omitempty"`
+	WhenAllBad         WhenAllBad             `protobuf:"varint,7,opt,name=when_all_bad,json=whenAllBad,proto3,enum=switchgear.link.v1.WhenAllBad" json:"when_all_bad,omitempty"`
+	GradingDelay       *durationpb.Duration   `protobuf:"bytes,8,opt,name=grading_delay,json=gradingDelay,proto3" json:"grading_delay,omitempty"`
+	ActiveCheck        *ActiveCheck           `protobuf:"bytes,9,opt,name=active_check,json=activeCheck,proto3" json:"active_check,omitempty"`
+	OpenAbove          float64                `protobuf:"fixed64,10,opt,name=open_above,json=openAbove,proto3" json:"open_above,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1915,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1928,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{18}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Settings) GetBreaker() *BreakerSettings {
@@ -1807,11 +1966,101 @@ func (x *Settings) GetRevision() string {
 	return ""
 }
 
+func (x *Settings) GetMaxOpenPercent() float64 {
+	if x != nil {
+		return x.MaxOpenPercent
+	}
+	return 0
+}
+
+func (x *Settings) GetWhenAllBad() WhenAllBad {
+	if x != nil {
+		return x.WhenAllBad
+	}
+	return WhenAllBad_WHEN_ALL_BAD_UNSPECIFIED
+}
+
+func (x *Settings) GetGradingDelay() *durationpb.Duration {
+	if x != nil {
+		return x.GradingDelay
+	}
+	return nil
+}
+
+func (x *Settings) GetActiveCheck() *ActiveCheck {
+	if x != nil {
+		return x.ActiveCheck
+	}
+	return nil
+}
+
 func (x *Settings) GetOpenAbove() float64 {
 	if x != nil {
 		return x.OpenAbove
 	}
 	return 0
+}
+
+// ActiveCheck is a request that the daemon makes by itself; without an interval
+// it makes none.
+type ActiveCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Interval      *durationpb.Duration   `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	Port          uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	Path          string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActiveCheck) Reset() {
+	*x = ActiveCheck{}
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActiveCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActiveCheck) ProtoMessage() {}
+
+func (x *ActiveCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActiveCheck.ProtoReflect.Descriptor instead.
+func (*ActiveCheck) Descriptor() ([]byte, []int) {
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ActiveCheck) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *ActiveCheck) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *ActiveCheck) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
 }
 
 // BreakerSettings are what a breaker does alone; a strategy in code does not travel.
@@ -1838,7 +2087,7 @@ type BreakerSettings struct {
 
 func (x *BreakerSettings) Reset() {
 	*x = BreakerSettings{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2099,7 @@ func (x *BreakerSettings) String() string {
 func (*BreakerSettings) ProtoMessage() {}
 
 func (x *BreakerSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2112,7 @@ func (x *BreakerSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerSettings.ProtoReflect.Descriptor instead.
 func (*BreakerSettings) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{19}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BreakerSettings) GetWindowDuration() *durationpb.Duration {
@@ -1983,7 +2232,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2244,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2257,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{20}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Wait) GetShape() WaitShape {
@@ -2052,7 +2301,7 @@ type Ramp struct {
 
 func (x *Ramp) Reset() {
 	*x = Ramp{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2313,7 @@ func (x *Ramp) String() string {
 func (*Ramp) ProtoMessage() {}
 
 func (x *Ramp) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2326,7 @@ func (x *Ramp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ramp.ProtoReflect.Descriptor instead.
 func (*Ramp) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{21}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ramp) GetStepPercents() []float64 {
@@ -2202,7 +2451,7 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"Directives\x12=\n" +
 	"\n" +
 	"directives\x18\x01 \x03(\v2\x1d.switchgear.link.v1.DirectiveR\n" +
-	"directives\"\xe1\x02\n" +
+	"directives\"\xd5\x03\n" +
 	"\tDirective\x125\n" +
 	"\acircuit\x18\x01 \x01(\v2\x1b.switchgear.link.v1.CircuitR\acircuit\x12/\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x19.switchgear.link.v1.EpochR\x05epoch\x12+\n" +
@@ -2211,7 +2460,16 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\x04gate\x18\x05 \x01(\v2\x18.switchgear.link.v1.GateR\x04gate\x122\n" +
 	"\x05parts\x18\x06 \x03(\v2\x1c.switchgear.link.v1.PartGateR\x05parts\x121\n" +
 	"\x06leases\x18\a \x03(\v2\x19.switchgear.link.v1.LeaseR\x06leases\x12\x10\n" +
-	"\x03hot\x18\b \x01(\bR\x03hot\"[\n" +
+	"\x03hot\x18\b \x01(\bR\x03hot\x128\n" +
+	"\boverride\x18\t \x01(\v2\x1c.switchgear.link.v1.OverrideR\boverride\x128\n" +
+	"\bsettings\x18\n" +
+	" \x01(\v2\x1c.switchgear.link.v1.SettingsR\bsettings\"\xa5\x01\n" +
+	"\bOverride\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
+	"\x04mode\x18\x02 \x01(\x0e2\x18.switchgear.link.v1.ModeR\x04mode\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12+\n" +
+	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"[\n" +
 	"\x05Epoch\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x04R\vincarnation\x12\x18\n" +
 	"\acounter\x18\x02 \x01(\x04R\acounter\x12\x16\n" +
@@ -2223,10 +2481,11 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"T\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x8e\x01\n" +
 	"\bPartGate\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12,\n" +
-	"\x04gate\x18\x02 \x01(\v2\x18.switchgear.link.v1.GateR\x04gate\"f\n" +
+	"\x04gate\x18\x02 \x01(\v2\x18.switchgear.link.v1.GateR\x04gate\x128\n" +
+	"\boverride\x18\x03 \x01(\v2\x1c.switchgear.link.v1.OverrideR\boverride\"f\n" +
 	"\x05Lease\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x06R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12+\n" +
@@ -2237,15 +2496,25 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\x04used\x18\x03 \x01(\bR\x04used\x125\n" +
 	"\averdict\x18\x04 \x01(\x0e2\x1b.switchgear.link.v1.VerdictR\averdict\x12,\n" +
 	"\x04kind\x18\x05 \x01(\x0e2\x18.switchgear.link.v1.KindR\x04kind\x123\n" +
-	"\alatency\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\x8c\x02\n" +
+	"\alatency\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\xfc\x03\n" +
 	"\bSettings\x12=\n" +
 	"\abreaker\x18\x01 \x01(\v2#.switchgear.link.v1.BreakerSettingsR\abreaker\x12<\n" +
 	"\fcall_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vcallTimeout\x12\x16\n" +
 	"\x06quorum\x18\x03 \x01(\rR\x06quorum\x120\n" +
 	"\x14max_ejection_percent\x18\x04 \x01(\x01R\x12maxEjectionPercent\x12\x1a\n" +
-	"\brevision\x18\x05 \x01(\tR\brevision\x12\x1d\n" +
+	"\brevision\x18\x05 \x01(\tR\brevision\x12(\n" +
+	"\x10max_open_percent\x18\x06 \x01(\x01R\x0emaxOpenPercent\x12@\n" +
+	"\fwhen_all_bad\x18\a \x01(\x0e2\x1e.switchgear.link.v1.WhenAllBadR\n" +
+	"whenAllBad\x12>\n" +
+	"\rgrading_delay\x18\b \x01(\v2\x19.google.protobuf.DurationR\fgradingDelay\x12B\n" +
+	"\factive_check\x18\t \x01(\v2\x1f.switchgear.link.v1.ActiveCheckR\vactiveCheck\x12\x1d\n" +
 	"\n" +
-	"open_above\x18\x06 \x01(\x01R\topenAbove\"\x97\a\n" +
+	"open_above\x18\n" +
+	" \x01(\x01R\topenAbove\"l\n" +
+	"\vActiveCheck\x125\n" +
+	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\x97\a\n" +
 	"\x0fBreakerSettings\x12B\n" +
 	"\x0fwindow_duration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0ewindowDuration\x12%\n" +
 	"\x0ewindow_buckets\x18\x02 \x01(\rR\rwindowBuckets\x12\x1f\n" +
@@ -2289,7 +2558,12 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\fMODE_ENFORCE\x10\x01\x12\x15\n" +
 	"\x11MODE_METRICS_ONLY\x10\x02\x12\f\n" +
 	"\bMODE_OFF\x10\x03\x12\x14\n" +
-	"\x10MODE_FORCED_OPEN\x10\x04*p\n" +
+	"\x10MODE_FORCED_OPEN\x10\x04*^\n" +
+	"\n" +
+	"WhenAllBad\x12\x1c\n" +
+	"\x18WHEN_ALL_BAD_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16WHEN_ALL_BAD_FAIL_FAST\x10\x01\x12\x16\n" +
+	"\x12WHEN_ALL_BAD_PANIC\x10\x02*p\n" +
 	"\tWaitShape\x12\x1a\n" +
 	"\x16WAIT_SHAPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11WAIT_SHAPE_BY_AGE\x10\x01\x12\x14\n" +
@@ -2330,93 +2604,105 @@ func file_switchgear_link_v1_link_proto_rawDescGZIP() []byte {
 	return file_switchgear_link_v1_link_proto_rawDescData
 }
 
-var file_switchgear_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_switchgear_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_switchgear_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_switchgear_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_switchgear_link_v1_link_proto_goTypes = []any{
 	(State)(0),                  // 0: switchgear.link.v1.State
 	(Mode)(0),                   // 1: switchgear.link.v1.Mode
-	(WaitShape)(0),              // 2: switchgear.link.v1.WaitShape
-	(Verdict)(0),                // 3: switchgear.link.v1.Verdict
-	(Kind)(0),                   // 4: switchgear.link.v1.Kind
-	(*AttachRequest)(nil),       // 5: switchgear.link.v1.AttachRequest
-	(*AttachResponse)(nil),      // 6: switchgear.link.v1.AttachResponse
-	(*Welcome)(nil),             // 7: switchgear.link.v1.Welcome
-	(*Hello)(nil),               // 8: switchgear.link.v1.Hello
-	(*Service)(nil),             // 9: switchgear.link.v1.Service
-	(*Replica)(nil),             // 10: switchgear.link.v1.Replica
-	(*Circuit)(nil),             // 11: switchgear.link.v1.Circuit
-	(*Report)(nil),              // 12: switchgear.link.v1.Report
-	(*CircuitReport)(nil),       // 13: switchgear.link.v1.CircuitReport
-	(*Cell)(nil),                // 14: switchgear.link.v1.Cell
-	(*Bucket)(nil),              // 15: switchgear.link.v1.Bucket
-	(*Directives)(nil),          // 16: switchgear.link.v1.Directives
-	(*Directive)(nil),           // 17: switchgear.link.v1.Directive
-	(*Epoch)(nil),               // 18: switchgear.link.v1.Epoch
-	(*Gate)(nil),                // 19: switchgear.link.v1.Gate
-	(*PartGate)(nil),            // 20: switchgear.link.v1.PartGate
-	(*Lease)(nil),               // 21: switchgear.link.v1.Lease
-	(*Answer)(nil),              // 22: switchgear.link.v1.Answer
-	(*Settings)(nil),            // 23: switchgear.link.v1.Settings
-	(*BreakerSettings)(nil),     // 24: switchgear.link.v1.BreakerSettings
-	(*Wait)(nil),                // 25: switchgear.link.v1.Wait
-	(*Ramp)(nil),                // 26: switchgear.link.v1.Ramp
-	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
+	(WhenAllBad)(0),             // 2: switchgear.link.v1.WhenAllBad
+	(WaitShape)(0),              // 3: switchgear.link.v1.WaitShape
+	(Verdict)(0),                // 4: switchgear.link.v1.Verdict
+	(Kind)(0),                   // 5: switchgear.link.v1.Kind
+	(*AttachRequest)(nil),       // 6: switchgear.link.v1.AttachRequest
+	(*AttachResponse)(nil),      // 7: switchgear.link.v1.AttachResponse
+	(*Welcome)(nil),             // 8: switchgear.link.v1.Welcome
+	(*Hello)(nil),               // 9: switchgear.link.v1.Hello
+	(*Service)(nil),             // 10: switchgear.link.v1.Service
+	(*Replica)(nil),             // 11: switchgear.link.v1.Replica
+	(*Circuit)(nil),             // 12: switchgear.link.v1.Circuit
+	(*Report)(nil),              // 13: switchgear.link.v1.Report
+	(*CircuitReport)(nil),       // 14: switchgear.link.v1.CircuitReport
+	(*Cell)(nil),                // 15: switchgear.link.v1.Cell
+	(*Bucket)(nil),              // 16: switchgear.link.v1.Bucket
+	(*Directives)(nil),          // 17: switchgear.link.v1.Directives
+	(*Directive)(nil),           // 18: switchgear.link.v1.Directive
+	(*Override)(nil),            // 19: switchgear.link.v1.Override
+	(*Epoch)(nil),               // 20: switchgear.link.v1.Epoch
+	(*Gate)(nil),                // 21: switchgear.link.v1.Gate
+	(*PartGate)(nil),            // 22: switchgear.link.v1.PartGate
+	(*Lease)(nil),               // 23: switchgear.link.v1.Lease
+	(*Answer)(nil),              // 24: switchgear.link.v1.Answer
+	(*Settings)(nil),            // 25: switchgear.link.v1.Settings
+	(*ActiveCheck)(nil),         // 26: switchgear.link.v1.ActiveCheck
+	(*BreakerSettings)(nil),     // 27: switchgear.link.v1.BreakerSettings
+	(*Wait)(nil),                // 28: switchgear.link.v1.Wait
+	(*Ramp)(nil),                // 29: switchgear.link.v1.Ramp
+	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
 }
 var file_switchgear_link_v1_link_proto_depIdxs = []int32{
-	8,  // 0: switchgear.link.v1.AttachRequest.hello:type_name -> switchgear.link.v1.Hello
-	12, // 1: switchgear.link.v1.AttachRequest.report:type_name -> switchgear.link.v1.Report
-	7,  // 2: switchgear.link.v1.AttachResponse.welcome:type_name -> switchgear.link.v1.Welcome
-	16, // 3: switchgear.link.v1.AttachResponse.directives:type_name -> switchgear.link.v1.Directives
-	10, // 4: switchgear.link.v1.Hello.replica:type_name -> switchgear.link.v1.Replica
-	17, // 5: switchgear.link.v1.Hello.held:type_name -> switchgear.link.v1.Directive
-	9,  // 6: switchgear.link.v1.Replica.service:type_name -> switchgear.link.v1.Service
-	9,  // 7: switchgear.link.v1.Circuit.caller:type_name -> switchgear.link.v1.Service
-	9,  // 8: switchgear.link.v1.Circuit.callee:type_name -> switchgear.link.v1.Service
-	13, // 9: switchgear.link.v1.Report.circuits:type_name -> switchgear.link.v1.CircuitReport
-	22, // 10: switchgear.link.v1.Report.answers:type_name -> switchgear.link.v1.Answer
-	9,  // 11: switchgear.link.v1.CircuitReport.callee:type_name -> switchgear.link.v1.Service
-	23, // 12: switchgear.link.v1.CircuitReport.settings:type_name -> switchgear.link.v1.Settings
+	9,  // 0: switchgear.link.v1.AttachRequest.hello:type_name -> switchgear.link.v1.Hello
+	13, // 1: switchgear.link.v1.AttachRequest.report:type_name -> switchgear.link.v1.Report
+	8,  // 2: switchgear.link.v1.AttachResponse.welcome:type_name -> switchgear.link.v1.Welcome
+	17, // 3: switchgear.link.v1.AttachResponse.directives:type_name -> switchgear.link.v1.Directives
+	11, // 4: switchgear.link.v1.Hello.replica:type_name -> switchgear.link.v1.Replica
+	18, // 5: switchgear.link.v1.Hello.held:type_name -> switchgear.link.v1.Directive
+	10, // 6: switchgear.link.v1.Replica.service:type_name -> switchgear.link.v1.Service
+	10, // 7: switchgear.link.v1.Circuit.caller:type_name -> switchgear.link.v1.Service
+	10, // 8: switchgear.link.v1.Circuit.callee:type_name -> switchgear.link.v1.Service
+	14, // 9: switchgear.link.v1.Report.circuits:type_name -> switchgear.link.v1.CircuitReport
+	24, // 10: switchgear.link.v1.Report.answers:type_name -> switchgear.link.v1.Answer
+	10, // 11: switchgear.link.v1.CircuitReport.callee:type_name -> switchgear.link.v1.Service
+	25, // 12: switchgear.link.v1.CircuitReport.settings:type_name -> switchgear.link.v1.Settings
 	0,  // 13: switchgear.link.v1.CircuitReport.state:type_name -> switchgear.link.v1.State
 	1,  // 14: switchgear.link.v1.CircuitReport.mode:type_name -> switchgear.link.v1.Mode
-	27, // 15: switchgear.link.v1.CircuitReport.since:type_name -> google.protobuf.Duration
-	14, // 16: switchgear.link.v1.CircuitReport.cells:type_name -> switchgear.link.v1.Cell
-	27, // 17: switchgear.link.v1.CircuitReport.call_timeout:type_name -> google.protobuf.Duration
-	15, // 18: switchgear.link.v1.Cell.buckets:type_name -> switchgear.link.v1.Bucket
-	17, // 19: switchgear.link.v1.Directives.directives:type_name -> switchgear.link.v1.Directive
-	11, // 20: switchgear.link.v1.Directive.circuit:type_name -> switchgear.link.v1.Circuit
-	18, // 21: switchgear.link.v1.Directive.epoch:type_name -> switchgear.link.v1.Epoch
-	27, // 22: switchgear.link.v1.Directive.ttl:type_name -> google.protobuf.Duration
-	19, // 23: switchgear.link.v1.Directive.gate:type_name -> switchgear.link.v1.Gate
-	20, // 24: switchgear.link.v1.Directive.parts:type_name -> switchgear.link.v1.PartGate
-	21, // 25: switchgear.link.v1.Directive.leases:type_name -> switchgear.link.v1.Lease
-	0,  // 26: switchgear.link.v1.Gate.state:type_name -> switchgear.link.v1.State
-	19, // 27: switchgear.link.v1.PartGate.gate:type_name -> switchgear.link.v1.Gate
-	27, // 28: switchgear.link.v1.Lease.ttl:type_name -> google.protobuf.Duration
-	11, // 29: switchgear.link.v1.Answer.circuit:type_name -> switchgear.link.v1.Circuit
-	3,  // 30: switchgear.link.v1.Answer.verdict:type_name -> switchgear.link.v1.Verdict
-	4,  // 31: switchgear.link.v1.Answer.kind:type_name -> switchgear.link.v1.Kind
-	27, // 32: switchgear.link.v1.Answer.latency:type_name -> google.protobuf.Duration
-	24, // 33: switchgear.link.v1.Settings.breaker:type_name -> switchgear.link.v1.BreakerSettings
-	27, // 34: switchgear.link.v1.Settings.call_timeout:type_name -> google.protobuf.Duration
-	27, // 35: switchgear.link.v1.BreakerSettings.window_duration:type_name -> google.protobuf.Duration
-	27, // 36: switchgear.link.v1.BreakerSettings.slow_call_duration_threshold:type_name -> google.protobuf.Duration
-	25, // 37: switchgear.link.v1.BreakerSettings.wait:type_name -> switchgear.link.v1.Wait
-	27, // 38: switchgear.link.v1.BreakerSettings.max_wait_duration_in_half_open_state:type_name -> google.protobuf.Duration
-	26, // 39: switchgear.link.v1.BreakerSettings.ramp:type_name -> switchgear.link.v1.Ramp
-	27, // 40: switchgear.link.v1.BreakerSettings.max_retry_after:type_name -> google.protobuf.Duration
-	1,  // 41: switchgear.link.v1.BreakerSettings.mode:type_name -> switchgear.link.v1.Mode
-	2,  // 42: switchgear.link.v1.Wait.shape:type_name -> switchgear.link.v1.WaitShape
-	27, // 43: switchgear.link.v1.Wait.base:type_name -> google.protobuf.Duration
-	27, // 44: switchgear.link.v1.Wait.max:type_name -> google.protobuf.Duration
-	27, // 45: switchgear.link.v1.Ramp.step_duration:type_name -> google.protobuf.Duration
-	27, // 46: switchgear.link.v1.Ramp.window:type_name -> google.protobuf.Duration
-	5,  // 47: switchgear.link.v1.LinkService.Attach:input_type -> switchgear.link.v1.AttachRequest
-	6,  // 48: switchgear.link.v1.LinkService.Attach:output_type -> switchgear.link.v1.AttachResponse
-	48, // [48:49] is the sub-list for method output_type
-	47, // [47:48] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	30, // 15: switchgear.link.v1.CircuitReport.since:type_name -> google.protobuf.Duration
+	15, // 16: switchgear.link.v1.CircuitReport.cells:type_name -> switchgear.link.v1.Cell
+	30, // 17: switchgear.link.v1.CircuitReport.call_timeout:type_name -> google.protobuf.Duration
+	16, // 18: switchgear.link.v1.Cell.buckets:type_name -> switchgear.link.v1.Bucket
+	18, // 19: switchgear.link.v1.Directives.directives:type_name -> switchgear.link.v1.Directive
+	12, // 20: switchgear.link.v1.Directive.circuit:type_name -> switchgear.link.v1.Circuit
+	20, // 21: switchgear.link.v1.Directive.epoch:type_name -> switchgear.link.v1.Epoch
+	30, // 22: switchgear.link.v1.Directive.ttl:type_name -> google.protobuf.Duration
+	21, // 23: switchgear.link.v1.Directive.gate:type_name -> switchgear.link.v1.Gate
+	22, // 24: switchgear.link.v1.Directive.parts:type_name -> switchgear.link.v1.PartGate
+	23, // 25: switchgear.link.v1.Directive.leases:type_name -> switchgear.link.v1.Lease
+	19, // 26: switchgear.link.v1.Directive.override:type_name -> switchgear.link.v1.Override
+	25, // 27: switchgear.link.v1.Directive.settings:type_name -> switchgear.link.v1.Settings
+	1,  // 28: switchgear.link.v1.Override.mode:type_name -> switchgear.link.v1.Mode
+	30, // 29: switchgear.link.v1.Override.ttl:type_name -> google.protobuf.Duration
+	0,  // 30: switchgear.link.v1.Gate.state:type_name -> switchgear.link.v1.State
+	21, // 31: switchgear.link.v1.PartGate.gate:type_name -> switchgear.link.v1.Gate
+	19, // 32: switchgear.link.v1.PartGate.override:type_name -> switchgear.link.v1.Override
+	30, // 33: switchgear.link.v1.Lease.ttl:type_name -> google.protobuf.Duration
+	12, // 34: switchgear.link.v1.Answer.circuit:type_name -> switchgear.link.v1.Circuit
+	4,  // 35: switchgear.link.v1.Answer.verdict:type_name -> switchgear.link.v1.Verdict
+	5,  // 36: switchgear.link.v1.Answer.kind:type_name -> switchgear.link.v1.Kind
+	30, // 37: switchgear.link.v1.Answer.latency:type_name -> google.protobuf.Duration
+	27, // 38: switchgear.link.v1.Settings.breaker:type_name -> switchgear.link.v1.BreakerSettings
+	30, // 39: switchgear.link.v1.Settings.call_timeout:type_name -> google.protobuf.Duration
+	2,  // 40: switchgear.link.v1.Settings.when_all_bad:type_name -> switchgear.link.v1.WhenAllBad
+	30, // 41: switchgear.link.v1.Settings.grading_delay:type_name -> google.protobuf.Duration
+	26, // 42: switchgear.link.v1.Settings.active_check:type_name -> switchgear.link.v1.ActiveCheck
+	30, // 43: switchgear.link.v1.ActiveCheck.interval:type_name -> google.protobuf.Duration
+	30, // 44: switchgear.link.v1.BreakerSettings.window_duration:type_name -> google.protobuf.Duration
+	30, // 45: switchgear.link.v1.BreakerSettings.slow_call_duration_threshold:type_name -> google.protobuf.Duration
+	28, // 46: switchgear.link.v1.BreakerSettings.wait:type_name -> switchgear.link.v1.Wait
+	30, // 47: switchgear.link.v1.BreakerSettings.max_wait_duration_in_half_open_state:type_name -> google.protobuf.Duration
+	29, // 48: switchgear.link.v1.BreakerSettings.ramp:type_name -> switchgear.link.v1.Ramp
+	30, // 49: switchgear.link.v1.BreakerSettings.max_retry_after:type_name -> google.protobuf.Duration
+	1,  // 50: switchgear.link.v1.BreakerSettings.mode:type_name -> switchgear.link.v1.Mode
+	3,  // 51: switchgear.link.v1.Wait.shape:type_name -> switchgear.link.v1.WaitShape
+	30, // 52: switchgear.link.v1.Wait.base:type_name -> google.protobuf.Duration
+	30, // 53: switchgear.link.v1.Wait.max:type_name -> google.protobuf.Duration
+	30, // 54: switchgear.link.v1.Ramp.step_duration:type_name -> google.protobuf.Duration
+	30, // 55: switchgear.link.v1.Ramp.window:type_name -> google.protobuf.Duration
+	6,  // 56: switchgear.link.v1.LinkService.Attach:input_type -> switchgear.link.v1.AttachRequest
+	7,  // 57: switchgear.link.v1.LinkService.Attach:output_type -> switchgear.link.v1.AttachResponse
+	57, // [57:58] is the sub-list for method output_type
+	56, // [56:57] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_switchgear_link_v1_link_proto_init() }
@@ -2437,8 +2723,8 @@ func file_switchgear_link_v1_link_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_switchgear_link_v1_link_proto_rawDesc), len(file_switchgear_link_v1_link_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   22,
+			NumEnums:      6,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

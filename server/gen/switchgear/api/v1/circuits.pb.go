@@ -410,10 +410,16 @@ type Circuit struct {
 	Breakers uint32 `protobuf:"varint,8,opt,name=breakers,proto3" json:"breakers,omitempty"`
 	Open     uint32 `protobuf:"varint,9,opt,name=open,proto3" json:"open,omitempty"`
 	// Admitted over the fleet, 0 to 1.
-	Share         float64    `protobuf:"fixed64,10,opt,name=share,proto3" json:"share,omitempty"`
-	Why           string     `protobuf:"bytes,11,opt,name=why,proto3" json:"why,omitempty"`
-	Parts         []*Part    `protobuf:"bytes,12,rep,name=parts,proto3" json:"parts,omitempty"`
-	Replicas      []*Replica `protobuf:"bytes,13,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	Share    float64    `protobuf:"fixed64,10,opt,name=share,proto3" json:"share,omitempty"`
+	Why      string     `protobuf:"bytes,11,opt,name=why,proto3" json:"why,omitempty"`
+	Parts    []*Part    `protobuf:"bytes,12,rep,name=parts,proto3" json:"parts,omitempty"`
+	Replicas []*Replica `protobuf:"bytes,13,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	// An operator's word that stands above the state; the mode is its mode.
+	Override *Override `protobuf:"bytes,14,opt,name=override,proto3" json:"override,omitempty"`
+	// Why automation may not open it although it fails; empty if it may.
+	Held string `protobuf:"bytes,15,opt,name=held,proto3" json:"held,omitempty"`
+	// Of the settings that it runs on; empty for built-in ones.
+	Revision      string `protobuf:"bytes,16,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,6 +545,105 @@ func (x *Circuit) GetReplicas() []*Replica {
 	return nil
 }
 
+func (x *Circuit) GetOverride() *Override {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+func (x *Circuit) GetHeld() string {
+	if x != nil {
+		return x.Held
+	}
+	return ""
+}
+
+func (x *Circuit) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+// Override is an operator's word.
+type Override struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Mode   Mode                   `protobuf:"varint,2,opt,name=mode,proto3,enum=switchgear.api.v1.Mode" json:"mode,omitempty"`
+	Author string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Reason string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Until it ends by itself.
+	Left          *durationpb.Duration `protobuf:"bytes,5,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Override) Reset() {
+	*x = Override{}
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Override) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Override) ProtoMessage() {}
+
+func (x *Override) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Override.ProtoReflect.Descriptor instead.
+func (*Override) Descriptor() ([]byte, []int) {
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Override) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Override) GetMode() Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Mode_MODE_UNSPECIFIED
+}
+
+func (x *Override) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Override) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Override) GetLeft() *durationpb.Duration {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
 // Part is an instance with a verdict of its own.
 type Part struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -548,13 +653,14 @@ type Part struct {
 	Share         float64                `protobuf:"fixed64,4,opt,name=share,proto3" json:"share,omitempty"`
 	Since         *durationpb.Duration   `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	Why           string                 `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	Override      *Override              `protobuf:"bytes,7,opt,name=override,proto3" json:"override,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +672,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +685,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{5}
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Part) GetInstance() string {
@@ -624,6 +730,13 @@ func (x *Part) GetWhy() string {
 	return ""
 }
 
+func (x *Part) GetOverride() *Override {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
 // Replica is what one replica last said of the circuit.
 type Replica struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -639,7 +752,7 @@ type Replica struct {
 
 func (x *Replica) Reset() {
 	*x = Replica{}
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +764,7 @@ func (x *Replica) String() string {
 func (*Replica) ProtoMessage() {}
 
 func (x *Replica) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +777,7 @@ func (x *Replica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replica.ProtoReflect.Descriptor instead.
 func (*Replica) Descriptor() ([]byte, []int) {
-	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{6}
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Replica) GetName() string {
@@ -724,7 +837,7 @@ const file_switchgear_api_v1_circuits_proto_rawDesc = "" +
 	"\x12GetCircuitResponse\x124\n" +
 	"\acircuit\x18\x01 \x01(\v2\x1a.switchgear.api.v1.CircuitR\acircuit\x12\x1a\n" +
 	"\bsentence\x18\x02 \x01(\tR\bsentence\x12+\n" +
-	"\x03age\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xcd\x03\n" +
+	"\x03age\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb6\x04\n" +
 	"\aCircuit\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.switchgear.api.v1.StateR\x05state\x12+\n" +
@@ -739,14 +852,24 @@ const file_switchgear_api_v1_circuits_proto_rawDesc = "" +
 	" \x01(\x01R\x05share\x12\x10\n" +
 	"\x03why\x18\v \x01(\tR\x03why\x12-\n" +
 	"\x05parts\x18\f \x03(\v2\x17.switchgear.api.v1.PartR\x05parts\x126\n" +
-	"\breplicas\x18\r \x03(\v2\x1a.switchgear.api.v1.ReplicaR\breplicas\"\xc1\x01\n" +
+	"\breplicas\x18\r \x03(\v2\x1a.switchgear.api.v1.ReplicaR\breplicas\x127\n" +
+	"\boverride\x18\x0e \x01(\v2\x1b.switchgear.api.v1.OverrideR\boverride\x12\x12\n" +
+	"\x04held\x18\x0f \x01(\tR\x04held\x12\x1a\n" +
+	"\brevision\x18\x10 \x01(\tR\brevision\"\xa6\x01\n" +
+	"\bOverride\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
+	"\x04mode\x18\x02 \x01(\x0e2\x17.switchgear.api.v1.ModeR\x04mode\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12-\n" +
+	"\x04left\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04left\"\xfa\x01\n" +
 	"\x04Part\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.switchgear.api.v1.StateR\x05state\x12\x14\n" +
 	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x14\n" +
 	"\x05share\x18\x04 \x01(\x01R\x05share\x12/\n" +
 	"\x05since\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x05since\x12\x10\n" +
-	"\x03why\x18\x06 \x01(\tR\x03why\"\xc7\x01\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\x127\n" +
+	"\boverride\x18\a \x01(\v2\x1b.switchgear.api.v1.OverrideR\boverride\"\xc7\x01\n" +
 	"\aReplica\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.switchgear.api.v1.StateR\x05state\x12+\n" +
@@ -785,7 +908,7 @@ func file_switchgear_api_v1_circuits_proto_rawDescGZIP() []byte {
 }
 
 var file_switchgear_api_v1_circuits_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_switchgear_api_v1_circuits_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_switchgear_api_v1_circuits_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_switchgear_api_v1_circuits_proto_goTypes = []any{
 	(State)(0),                   // 0: switchgear.api.v1.State
 	(Mode)(0),                    // 1: switchgear.api.v1.Mode
@@ -794,35 +917,40 @@ var file_switchgear_api_v1_circuits_proto_goTypes = []any{
 	(*GetCircuitRequest)(nil),    // 4: switchgear.api.v1.GetCircuitRequest
 	(*GetCircuitResponse)(nil),   // 5: switchgear.api.v1.GetCircuitResponse
 	(*Circuit)(nil),              // 6: switchgear.api.v1.Circuit
-	(*Part)(nil),                 // 7: switchgear.api.v1.Part
-	(*Replica)(nil),              // 8: switchgear.api.v1.Replica
-	(*durationpb.Duration)(nil),  // 9: google.protobuf.Duration
+	(*Override)(nil),             // 7: switchgear.api.v1.Override
+	(*Part)(nil),                 // 8: switchgear.api.v1.Part
+	(*Replica)(nil),              // 9: switchgear.api.v1.Replica
+	(*durationpb.Duration)(nil),  // 10: google.protobuf.Duration
 }
 var file_switchgear_api_v1_circuits_proto_depIdxs = []int32{
 	0,  // 0: switchgear.api.v1.ListCircuitsRequest.states:type_name -> switchgear.api.v1.State
 	6,  // 1: switchgear.api.v1.ListCircuitsResponse.circuits:type_name -> switchgear.api.v1.Circuit
-	9,  // 2: switchgear.api.v1.ListCircuitsResponse.age:type_name -> google.protobuf.Duration
+	10, // 2: switchgear.api.v1.ListCircuitsResponse.age:type_name -> google.protobuf.Duration
 	6,  // 3: switchgear.api.v1.GetCircuitResponse.circuit:type_name -> switchgear.api.v1.Circuit
-	9,  // 4: switchgear.api.v1.GetCircuitResponse.age:type_name -> google.protobuf.Duration
+	10, // 4: switchgear.api.v1.GetCircuitResponse.age:type_name -> google.protobuf.Duration
 	0,  // 5: switchgear.api.v1.Circuit.state:type_name -> switchgear.api.v1.State
 	1,  // 6: switchgear.api.v1.Circuit.mode:type_name -> switchgear.api.v1.Mode
-	9,  // 7: switchgear.api.v1.Circuit.since:type_name -> google.protobuf.Duration
-	7,  // 8: switchgear.api.v1.Circuit.parts:type_name -> switchgear.api.v1.Part
-	8,  // 9: switchgear.api.v1.Circuit.replicas:type_name -> switchgear.api.v1.Replica
-	0,  // 10: switchgear.api.v1.Part.state:type_name -> switchgear.api.v1.State
-	9,  // 11: switchgear.api.v1.Part.since:type_name -> google.protobuf.Duration
-	0,  // 12: switchgear.api.v1.Replica.state:type_name -> switchgear.api.v1.State
-	1,  // 13: switchgear.api.v1.Replica.mode:type_name -> switchgear.api.v1.Mode
-	9,  // 14: switchgear.api.v1.Replica.age:type_name -> google.protobuf.Duration
-	2,  // 15: switchgear.api.v1.CircuitService.ListCircuits:input_type -> switchgear.api.v1.ListCircuitsRequest
-	4,  // 16: switchgear.api.v1.CircuitService.GetCircuit:input_type -> switchgear.api.v1.GetCircuitRequest
-	3,  // 17: switchgear.api.v1.CircuitService.ListCircuits:output_type -> switchgear.api.v1.ListCircuitsResponse
-	5,  // 18: switchgear.api.v1.CircuitService.GetCircuit:output_type -> switchgear.api.v1.GetCircuitResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 7: switchgear.api.v1.Circuit.since:type_name -> google.protobuf.Duration
+	8,  // 8: switchgear.api.v1.Circuit.parts:type_name -> switchgear.api.v1.Part
+	9,  // 9: switchgear.api.v1.Circuit.replicas:type_name -> switchgear.api.v1.Replica
+	7,  // 10: switchgear.api.v1.Circuit.override:type_name -> switchgear.api.v1.Override
+	1,  // 11: switchgear.api.v1.Override.mode:type_name -> switchgear.api.v1.Mode
+	10, // 12: switchgear.api.v1.Override.left:type_name -> google.protobuf.Duration
+	0,  // 13: switchgear.api.v1.Part.state:type_name -> switchgear.api.v1.State
+	10, // 14: switchgear.api.v1.Part.since:type_name -> google.protobuf.Duration
+	7,  // 15: switchgear.api.v1.Part.override:type_name -> switchgear.api.v1.Override
+	0,  // 16: switchgear.api.v1.Replica.state:type_name -> switchgear.api.v1.State
+	1,  // 17: switchgear.api.v1.Replica.mode:type_name -> switchgear.api.v1.Mode
+	10, // 18: switchgear.api.v1.Replica.age:type_name -> google.protobuf.Duration
+	2,  // 19: switchgear.api.v1.CircuitService.ListCircuits:input_type -> switchgear.api.v1.ListCircuitsRequest
+	4,  // 20: switchgear.api.v1.CircuitService.GetCircuit:input_type -> switchgear.api.v1.GetCircuitRequest
+	3,  // 21: switchgear.api.v1.CircuitService.ListCircuits:output_type -> switchgear.api.v1.ListCircuitsResponse
+	5,  // 22: switchgear.api.v1.CircuitService.GetCircuit:output_type -> switchgear.api.v1.GetCircuitResponse
+	21, // [21:23] is the sub-list for method output_type
+	19, // [19:21] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_switchgear_api_v1_circuits_proto_init() }
@@ -836,7 +964,7 @@ func file_switchgear_api_v1_circuits_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_switchgear_api_v1_circuits_proto_rawDesc), len(file_switchgear_api_v1_circuits_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

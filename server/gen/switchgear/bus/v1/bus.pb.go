@@ -180,8 +180,10 @@ func (*Gone) Descriptor() ([]byte, []int) {
 
 // Orders are directives of one step of the owner, for replicas of one service.
 type Orders struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Orders        []*Order               `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Orders []*Order               `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
+	// Who has said them.
+	Daemon        string `protobuf:"bytes,2,opt,name=daemon,proto3" json:"daemon,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +223,13 @@ func (x *Orders) GetOrders() []*Order {
 		return x.Orders
 	}
 	return nil
+}
+
+func (x *Orders) GetDaemon() string {
+	if x != nil {
+		return x.Daemon
+	}
+	return ""
 }
 
 type Order struct {
@@ -276,6 +285,300 @@ func (x *Order) GetDirective() *v1.Directive {
 	return nil
 }
 
+// Member is what one daemon tells the others: that it lives, and a summary of
+// what it owns.
+type Member struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Daemon string                 `protobuf:"bytes,1,opt,name=daemon,proto3" json:"daemon,omitempty"`
+	// It listens and does not own yet.
+	Joining bool `protobuf:"varint,2,opt,name=joining,proto3" json:"joining,omitempty"`
+	// It ends in good order.
+	Leaving bool `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// The greatest that it has said or heard.
+	Epoch      *v1.Epoch           `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Namespaces []*NamespaceSummary `protobuf:"bytes,5,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	Circuits   []*CircuitSummary   `protobuf:"bytes,6,rep,name=circuits,proto3" json:"circuits,omitempty"`
+	// What the owner of a namespace says to those who asked for leave to open.
+	Grants        []*Grant `protobuf:"bytes,7,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Member) Reset() {
+	*x = Member{}
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Member) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Member) ProtoMessage() {}
+
+func (x *Member) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Member.ProtoReflect.Descriptor instead.
+func (*Member) Descriptor() ([]byte, []int) {
+	return file_switchgear_bus_v1_bus_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Member) GetDaemon() string {
+	if x != nil {
+		return x.Daemon
+	}
+	return ""
+}
+
+func (x *Member) GetJoining() bool {
+	if x != nil {
+		return x.Joining
+	}
+	return false
+}
+
+func (x *Member) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *Member) GetEpoch() *v1.Epoch {
+	if x != nil {
+		return x.Epoch
+	}
+	return nil
+}
+
+func (x *Member) GetNamespaces() []*NamespaceSummary {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *Member) GetCircuits() []*CircuitSummary {
+	if x != nil {
+		return x.Circuits
+	}
+	return nil
+}
+
+func (x *Member) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+type NamespaceSummary struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Of the callees that the daemon owns.
+	Circuits      uint32 `protobuf:"varint,2,opt,name=circuits,proto3" json:"circuits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespaceSummary) Reset() {
+	*x = NamespaceSummary{}
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespaceSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespaceSummary) ProtoMessage() {}
+
+func (x *NamespaceSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespaceSummary.ProtoReflect.Descriptor instead.
+func (*NamespaceSummary) Descriptor() ([]byte, []int) {
+	return file_switchgear_bus_v1_bus_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *NamespaceSummary) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *NamespaceSummary) GetCircuits() uint32 {
+	if x != nil {
+		return x.Circuits
+	}
+	return 0
+}
+
+// CircuitSummary is of a circuit that is not calm.
+type CircuitSummary struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Circuit *v1.Circuit            `protobuf:"bytes,1,opt,name=circuit,proto3" json:"circuit,omitempty"`
+	// It counts for the guard.
+	Open bool `protobuf:"varint,2,opt,name=open,proto3" json:"open,omitempty"`
+	// It is to be opened, and waits for a grant.
+	Wants bool `protobuf:"varint,3,opt,name=wants,proto3" json:"wants,omitempty"`
+	// Calls of the newest seconds, and those of them that were held up: failed,
+	// rejected, given up by their callers.
+	Calls    uint32 `protobuf:"varint,4,opt,name=calls,proto3" json:"calls,omitempty"`
+	Troubled uint32 `protobuf:"varint,5,opt,name=troubled,proto3" json:"troubled,omitempty"`
+	// Of its settings: what its namespace may have open.
+	MaxOpenPercent float64 `protobuf:"fixed64,6,opt,name=max_open_percent,json=maxOpenPercent,proto3" json:"max_open_percent,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CircuitSummary) Reset() {
+	*x = CircuitSummary{}
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CircuitSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CircuitSummary) ProtoMessage() {}
+
+func (x *CircuitSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CircuitSummary.ProtoReflect.Descriptor instead.
+func (*CircuitSummary) Descriptor() ([]byte, []int) {
+	return file_switchgear_bus_v1_bus_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CircuitSummary) GetCircuit() *v1.Circuit {
+	if x != nil {
+		return x.Circuit
+	}
+	return nil
+}
+
+func (x *CircuitSummary) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
+}
+
+func (x *CircuitSummary) GetWants() bool {
+	if x != nil {
+		return x.Wants
+	}
+	return false
+}
+
+func (x *CircuitSummary) GetCalls() uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *CircuitSummary) GetTroubled() uint32 {
+	if x != nil {
+		return x.Troubled
+	}
+	return 0
+}
+
+func (x *CircuitSummary) GetMaxOpenPercent() float64 {
+	if x != nil {
+		return x.MaxOpenPercent
+	}
+	return 0
+}
+
+type Grant struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Circuit *v1.Circuit            `protobuf:"bytes,1,opt,name=circuit,proto3" json:"circuit,omitempty"`
+	// Why not; empty is leave to open.
+	Why           string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_bus_v1_bus_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_switchgear_bus_v1_bus_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Grant) GetCircuit() *v1.Circuit {
+	if x != nil {
+		return x.Circuit
+	}
+	return nil
+}
+
+func (x *Grant) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 var File_switchgear_bus_v1_bus_proto protoreflect.FileDescriptor
 
 const file_switchgear_bus_v1_bus_proto_rawDesc = "" +
@@ -288,12 +591,36 @@ const file_switchgear_bus_v1_bus_proto_rawDesc = "" +
 	"\x06report\x18\x04 \x01(\v2\x1a.switchgear.link.v1.ReportH\x00R\x06report\x12-\n" +
 	"\x04gone\x18\x05 \x01(\v2\x17.switchgear.bus.v1.GoneH\x00R\x04goneB\a\n" +
 	"\x05event\"\x06\n" +
-	"\x04Gone\":\n" +
+	"\x04Gone\"R\n" +
 	"\x06Orders\x120\n" +
-	"\x06orders\x18\x01 \x03(\v2\x18.switchgear.bus.v1.OrderR\x06orders\"q\n" +
+	"\x06orders\x18\x01 \x03(\v2\x18.switchgear.bus.v1.OrderR\x06orders\x12\x16\n" +
+	"\x06daemon\x18\x02 \x01(\tR\x06daemon\"q\n" +
 	"\x05Order\x12+\n" +
 	"\x02to\x18\x01 \x01(\v2\x1b.switchgear.link.v1.ReplicaR\x02to\x12;\n" +
-	"\tdirective\x18\x02 \x01(\v2\x1d.switchgear.link.v1.DirectiveR\tdirectiveBCZAgithub.com/datapunk/switchgear/server/gen/switchgear/bus/v1;busv1b\x06proto3"
+	"\tdirective\x18\x02 \x01(\v2\x1d.switchgear.link.v1.DirectiveR\tdirective\"\xbb\x02\n" +
+	"\x06Member\x12\x16\n" +
+	"\x06daemon\x18\x01 \x01(\tR\x06daemon\x12\x18\n" +
+	"\ajoining\x18\x02 \x01(\bR\ajoining\x12\x18\n" +
+	"\aleaving\x18\x03 \x01(\bR\aleaving\x12/\n" +
+	"\x05epoch\x18\x04 \x01(\v2\x19.switchgear.link.v1.EpochR\x05epoch\x12C\n" +
+	"\n" +
+	"namespaces\x18\x05 \x03(\v2#.switchgear.bus.v1.NamespaceSummaryR\n" +
+	"namespaces\x12=\n" +
+	"\bcircuits\x18\x06 \x03(\v2!.switchgear.bus.v1.CircuitSummaryR\bcircuits\x120\n" +
+	"\x06grants\x18\a \x03(\v2\x18.switchgear.bus.v1.GrantR\x06grants\"L\n" +
+	"\x10NamespaceSummary\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1a\n" +
+	"\bcircuits\x18\x02 \x01(\rR\bcircuits\"\xcd\x01\n" +
+	"\x0eCircuitSummary\x125\n" +
+	"\acircuit\x18\x01 \x01(\v2\x1b.switchgear.link.v1.CircuitR\acircuit\x12\x12\n" +
+	"\x04open\x18\x02 \x01(\bR\x04open\x12\x14\n" +
+	"\x05wants\x18\x03 \x01(\bR\x05wants\x12\x14\n" +
+	"\x05calls\x18\x04 \x01(\rR\x05calls\x12\x1a\n" +
+	"\btroubled\x18\x05 \x01(\rR\btroubled\x12(\n" +
+	"\x10max_open_percent\x18\x06 \x01(\x01R\x0emaxOpenPercent\"P\n" +
+	"\x05Grant\x125\n" +
+	"\acircuit\x18\x01 \x01(\v2\x1b.switchgear.link.v1.CircuitR\acircuit\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03whyBCZAgithub.com/datapunk/switchgear/server/gen/switchgear/bus/v1;busv1b\x06proto3"
 
 var (
 	file_switchgear_bus_v1_bus_proto_rawDescOnce sync.Once
@@ -307,30 +634,42 @@ func file_switchgear_bus_v1_bus_proto_rawDescGZIP() []byte {
 	return file_switchgear_bus_v1_bus_proto_rawDescData
 }
 
-var file_switchgear_bus_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_switchgear_bus_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_switchgear_bus_v1_bus_proto_goTypes = []any{
-	(*Evidence)(nil),     // 0: switchgear.bus.v1.Evidence
-	(*Gone)(nil),         // 1: switchgear.bus.v1.Gone
-	(*Orders)(nil),       // 2: switchgear.bus.v1.Orders
-	(*Order)(nil),        // 3: switchgear.bus.v1.Order
-	(*v1.Replica)(nil),   // 4: switchgear.link.v1.Replica
-	(*v1.Hello)(nil),     // 5: switchgear.link.v1.Hello
-	(*v1.Report)(nil),    // 6: switchgear.link.v1.Report
-	(*v1.Directive)(nil), // 7: switchgear.link.v1.Directive
+	(*Evidence)(nil),         // 0: switchgear.bus.v1.Evidence
+	(*Gone)(nil),             // 1: switchgear.bus.v1.Gone
+	(*Orders)(nil),           // 2: switchgear.bus.v1.Orders
+	(*Order)(nil),            // 3: switchgear.bus.v1.Order
+	(*Member)(nil),           // 4: switchgear.bus.v1.Member
+	(*NamespaceSummary)(nil), // 5: switchgear.bus.v1.NamespaceSummary
+	(*CircuitSummary)(nil),   // 6: switchgear.bus.v1.CircuitSummary
+	(*Grant)(nil),            // 7: switchgear.bus.v1.Grant
+	(*v1.Replica)(nil),       // 8: switchgear.link.v1.Replica
+	(*v1.Hello)(nil),         // 9: switchgear.link.v1.Hello
+	(*v1.Report)(nil),        // 10: switchgear.link.v1.Report
+	(*v1.Directive)(nil),     // 11: switchgear.link.v1.Directive
+	(*v1.Epoch)(nil),         // 12: switchgear.link.v1.Epoch
+	(*v1.Circuit)(nil),       // 13: switchgear.link.v1.Circuit
 }
 var file_switchgear_bus_v1_bus_proto_depIdxs = []int32{
-	4, // 0: switchgear.bus.v1.Evidence.from:type_name -> switchgear.link.v1.Replica
-	5, // 1: switchgear.bus.v1.Evidence.hello:type_name -> switchgear.link.v1.Hello
-	6, // 2: switchgear.bus.v1.Evidence.report:type_name -> switchgear.link.v1.Report
-	1, // 3: switchgear.bus.v1.Evidence.gone:type_name -> switchgear.bus.v1.Gone
-	3, // 4: switchgear.bus.v1.Orders.orders:type_name -> switchgear.bus.v1.Order
-	4, // 5: switchgear.bus.v1.Order.to:type_name -> switchgear.link.v1.Replica
-	7, // 6: switchgear.bus.v1.Order.directive:type_name -> switchgear.link.v1.Directive
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	8,  // 0: switchgear.bus.v1.Evidence.from:type_name -> switchgear.link.v1.Replica
+	9,  // 1: switchgear.bus.v1.Evidence.hello:type_name -> switchgear.link.v1.Hello
+	10, // 2: switchgear.bus.v1.Evidence.report:type_name -> switchgear.link.v1.Report
+	1,  // 3: switchgear.bus.v1.Evidence.gone:type_name -> switchgear.bus.v1.Gone
+	3,  // 4: switchgear.bus.v1.Orders.orders:type_name -> switchgear.bus.v1.Order
+	8,  // 5: switchgear.bus.v1.Order.to:type_name -> switchgear.link.v1.Replica
+	11, // 6: switchgear.bus.v1.Order.directive:type_name -> switchgear.link.v1.Directive
+	12, // 7: switchgear.bus.v1.Member.epoch:type_name -> switchgear.link.v1.Epoch
+	5,  // 8: switchgear.bus.v1.Member.namespaces:type_name -> switchgear.bus.v1.NamespaceSummary
+	6,  // 9: switchgear.bus.v1.Member.circuits:type_name -> switchgear.bus.v1.CircuitSummary
+	7,  // 10: switchgear.bus.v1.Member.grants:type_name -> switchgear.bus.v1.Grant
+	13, // 11: switchgear.bus.v1.CircuitSummary.circuit:type_name -> switchgear.link.v1.Circuit
+	13, // 12: switchgear.bus.v1.Grant.circuit:type_name -> switchgear.link.v1.Circuit
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_switchgear_bus_v1_bus_proto_init() }
@@ -349,7 +688,7 @@ func file_switchgear_bus_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_switchgear_bus_v1_bus_proto_rawDesc), len(file_switchgear_bus_v1_bus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,47 @@
+package control
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/datapunk/switchgear/breaker"
+)
+
+// explain adds to a circuit's view what stands above its state, what holds
+// automation, and what comes next.
+func (m *Mind) explain(c *circuit, v *CircuitView) {
+	v.Revision = c.settings.Revision
+	v.Held = c.heldNow(m.now)
+	v.Inherited = c.strain.sum(m.now).inherited
+	v.Marker = m.marker(c.id.Callee)
+	v.Override = c.whole.override.left(m.now)
+	switch {
+	case v.Override != nil:
+		v.Mode = v.Override.Mode
+	case !m.cfg.Enforce:
+		v.Mode = breaker.MetricsOnly
+	}
+	v.Why = timeless(v.Why)
+	if c.whole.gate.State == breaker.Open && !c.whole.frozen() {
+		v.NextProbe = max(c.whole.due-m.now, 0)
+	}
+	for _, l := range c.whole.trial.leases {
+		if l.expires > m.now && !slices.Contains(v.Holders, l.to.Name) {
+			v.Holders = append(v.Holders, l.to.Name)
+		}
+	}
+	slices.Sort(v.Holders)
+}
+
+// timeless leaves out of a reason when the next probes were due as it was said:
+// that is old by now, and the view knows better.
+func timeless(why string) string {
+	before, after, found := strings.Cut(why, "; next probes in ")
+	if !found {
+		return why
+	}
+	if _, rest, more := strings.Cut(after, "; "); more {
+		return before + "; " + rest
+	}
+	return before
+}
