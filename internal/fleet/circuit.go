@@ -33,6 +33,8 @@ type Circuit struct {
 	urgent   bool
 	told     bool // its settings were sent on this stream
 	hot      bool // every answer is urgent
+	pace     pace
+	slow     bool // answers have just got slow
 	lastSeen time.Duration
 	rest     cell   // the calls without labels
 	ended    uint64 // calls, as of the last sample

@@ -13,6 +13,7 @@ const maxPending = int(keepEvidence / BucketWidth)
 func (c *Circuit) sample(now time.Duration) (any bool) {
 	total := c.Breaker.Counts()
 	delta := c.rest.last.advance(&total)
+	c.slow = c.pace.slowed(&delta, c.CallTimeout())
 	// A call is counted by its label when it has ended, a sample later at most.
 	still := total.Permitted == c.ended
 	c.ended = total.Permitted

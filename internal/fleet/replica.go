@@ -137,7 +137,7 @@ func (r *Replica) Sample(now time.Duration) (active bool) {
 		c.expire(now)
 		if c.sample(now) {
 			c.lastSeen = now
-			if c.hot {
+			if c.hot || c.slow {
 				r.hurry(now)
 			}
 		}
