@@ -37,7 +37,7 @@ func (c *circuit) alarmed(now time.Duration) (level float64) {
 func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
 	level := c.alarmed(m.now)
 	congested := c.whole.queue(m.now, 20, c.callTimeout())
-	if congested.sudden() && m.ordered(c) == "" {
+	if (congested.sudden() || c.whole.filling(m.now, congested, c.callTimeout())) && m.ordered(c) == "" {
 		c.whole.limitNow(m.now, congested, c.callTimeout())
 		c.forget()
 		c.dirty = true

@@ -43,6 +43,21 @@ func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration)
 	return q
 }
 
+// filling reports a queue that grows: calls take longer and longer while as many
+// as before go well. Of a callee that is just slow few do, until all take as long.
+func (t *target) filling(now time.Duration, q queue, timeout time.Duration) bool {
+	const (
+		step  = 250 * time.Millisecond
+		while = 2 * time.Second
+	)
+	if !q.known || q.fill <= 0.3 {
+		return false
+	}
+	before := t.queue(now-step, 20, timeout)
+	usual := float64(t.flow.span(now, while+step, step).good) / while.Seconds()
+	return before.known && q.fill > before.fill+0.08 && t.flow.goodput(now, 300*time.Millisecond) > 0.7*usual
+}
+
 // full reports congestion. Time-outs alone are none: a hang is not a queue.
 func (q queue) full() bool {
 	return q.known && (q.fill > 0.3 || q.spoilt > 0.08 && q.fill > 0.12 || q.refused())

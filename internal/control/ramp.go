@@ -30,6 +30,7 @@ type ramp struct {
 	own      time.Duration // latency that is the callee's own at a trickle, not a queue's
 	fresh    bool          // no step has been taken yet
 	slow     bool          // it is no queue: the limit lets go
+	vain     time.Duration // when much of what it did was last in vain: its goodput says little of then
 	visible  time.Duration // since when answers tell of it
 	waiting  float64       // calls in the queue, as far as is known
 	adopted  float64       // share that a former owner had let through, until demand is known
@@ -158,6 +159,9 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 	if q.latency > 0 {
 		r.filled = max(r.filled, q.fill)
 	}
+	if q.spoilt >= 0.15 {
+		r.vain = now
+	}
 	switch long := now-r.began > 300*time.Millisecond; {
 	case r.capacity == 0:
 		r.capacity = good
@@ -166,19 +170,20 @@ func (t *target) cut(now time.Duration, q queue, timeout time.Duration, demand f
 		if !r.proven {
 			r.capacity = min(r.capacity, t.flow.goodput(now, 300*time.Millisecond))
 		}
-		if good > r.capacity || q.refused() || r.waiting > 0.1*r.capacity {
+		if good > r.capacity || q.refused() || r.waiting > 0.1*r.capacity && now-r.vain > 600*time.Millisecond {
 			r.capacity += (good - r.capacity) * 15 / 100
 		}
 	default:
 		switch {
 		case good < 0.1*min(r.limit, demand) && now-r.began > time.Second+2*timeout:
 			r.capacity *= 0.9 // nothing gets through any more
+			r.proven = false
 		case now-r.began > 800*time.Millisecond+timeout && good > 0.3*min(r.limit, demand):
 			r.capacity *= 0.93 // it carries less than it did
 		}
 		r.capacity = max(r.capacity, good)
 	}
-	r.proven = r.proven || now-r.began > 500*time.Millisecond
+	r.proven = r.proven || good > 0 && now-r.began > 500*time.Millisecond
 	r.seen, r.last, r.streak = now, now, 0
 	t.estimate(now, q, timeout, demand)
 	r.limit = max(minLimit, r.capacity*t.room(q, timeout))
@@ -248,7 +253,7 @@ func (r *ramp) next(now time.Duration, demand, good float64) float64 {
 	if lately && r.limit > 0.5*r.capacity {
 		room := 1.25
 		if !r.proven {
-			room = 1.5
+			room = 2
 		}
 		grown = min(grown, max(r.limit, room*good))
 	}
