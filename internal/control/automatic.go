@@ -44,7 +44,7 @@ func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
 		return true
 	}
 	part := c.anyInstanceFails()
-	switch suspicious := level > suspicion || congested.fill > 0.3 || part; {
+	switch suspicious := level > suspicion || congested.fill > 0.2 || part; {
 	case !suspicious && c.suspected != 0:
 		c.suspected, c.dirty = 0, true
 	case suspicious && c.suspected == 0:
@@ -234,7 +234,7 @@ func (m *Mind) patrol(c *circuit) {
 	}
 	c.learn(m.now)
 	if c.settings.Automatic() && (c.suspected == 0 || !c.callee.failing) {
-		if q := t.queue(m.now, 20, c.callTimeout()); q.sudden() || q.fill > 0.3 {
+		if q := t.queue(m.now, 20, c.callTimeout()); q.sudden() || q.fill > 0.2 {
 			c.callee.failing = true
 		}
 	}

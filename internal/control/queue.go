@@ -50,7 +50,7 @@ func (t *target) filling(now time.Duration, q queue, timeout time.Duration) bool
 		step  = 250 * time.Millisecond
 		while = 2 * time.Second
 	)
-	if !q.known || q.fill <= 0.3 {
+	if !q.known || q.fill <= 0.25 {
 		return false
 	}
 	before := t.queue(now-step, 20, timeout)
