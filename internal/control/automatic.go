@@ -126,7 +126,7 @@ func (f *flow) failing(now time.Duration) (c current) {
 // openSick opens the ends of replicas that fail with what others do well: there
 // the caller or its way is sick, not the callee.
 func (m *Mind) openSick(c *circuit) bool {
-	if m.ordered(c) != "" || m.cfg.Without.Locate {
+	if m.ordered(c) != "" || m.cfg.Without.Locate || m.cfg.Without.Quorum {
 		return false
 	}
 	sick := c.sick(m.now)

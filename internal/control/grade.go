@@ -111,7 +111,7 @@ func (m *Mind) grades(c *circuit) string {
 	}
 	own := c.strain.tally(m.now)
 	if worst.troubled.k == 0 || 2*worst.troubled.k < own.k {
-		return ""
+		return m.awaits(c)
 	}
 	if c.graded == 0 {
 		c.graded = m.now
@@ -132,6 +132,22 @@ func (m *Mind) grades(c *circuit) string {
 	}
 	return fmt.Sprintf("graded: %s explains it (%d of %d calls of its callee there are held up, %d here); it opens if that lasts %s",
 		worst.id, worst.troubled.k, worst.troubled.n, own.k, short(c.settings.GradingDelay))
+}
+
+// awaits holds a circuit whose calls time out until those behind its callee have
+// had a time-out of their own to show whether they are why.
+func (m *Mind) awaits(c *circuit) string {
+	f := c.whole.flow.failing(m.now)
+	if c.suspected == 0 || 2*f.kinds[breaker.Timeout] < f.spoilt {
+		return ""
+	}
+	for _, b := range m.callers[c.id.Callee] {
+		wait := min(b.callTimeout()+hearOthers, c.settings.GradingDelay)
+		if left := c.suspected + wait - m.now; left > 0 && b.demand.sum(m.now, demandSteps).n > 0 {
+			return fmt.Sprintf("graded: its calls time out, and so may those of its callee to %s: that shows within %s", b.id, short(left))
+		}
+	}
+	return ""
 }
 
 // isFound reports whether a circuit, or one further down that explains it, is

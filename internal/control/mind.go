@@ -127,7 +127,7 @@ func (m *Mind) Step(in Input) Said {
 	case in.Check != nil:
 		m.checked(in.Check)
 	}
-	m.think()
+	m.think(in.Report == nil && in.Told == nil && !in.Tick)
 	m.sweep()
 	m.calmAlarms()
 	m.announce()

@@ -101,6 +101,7 @@ func (m *Mind) told(t *Told) {
 		return
 	}
 	c.heard = m.now
+	c.callee.restless = true
 	newer := false
 	if t.To.Name != "" && d.Generation != c.whole.gate.Generation {
 		m.toldOne(c, t)

@@ -12,8 +12,8 @@ import (
 
 // think goes once round what is under way: what fails is located and judged, what
 // is open is brought back, and what has changed is said. What is calm is looked
-// at every patrolInterval.
-func (m *Mind) think() {
+// at every patrolInterval, and where anything may have changed.
+func (m *Mind) think(everywhere bool) {
 	all := m.now-m.patrolled >= patrolInterval
 	if all {
 		m.patrolled = m.now
@@ -23,7 +23,7 @@ func (m *Mind) think() {
 			ce.keepWarm(m.now)
 			continue
 		}
-		if !all && !ce.restless {
+		if !all && !everywhere && !ce.restless {
 			continue
 		}
 		if all {
@@ -44,7 +44,7 @@ func (m *Mind) think() {
 			m.lead(c)
 			m.check(c)
 			m.say(c)
-			ce.restless = ce.restless || !c.calmly() || c.suspected != 0
+			ce.restless = ce.restless || !c.calmly() || c.suspected != 0 || c.orderEnds != 0 && c.orderEnds-m.now < calmInterval
 			standing = standing || c.standing()
 		}
 		if standing {
