@@ -21,7 +21,7 @@ const suspicion = 0.4
 func (c *circuit) alarmed(now time.Duration) (level float64) {
 	t := c.whole
 	e := t.flow.sums()
-	if e.fast == 0 && e.slow == 0 {
+	if e.fast == 0 && e.slow == 0 || t.flow.quiet(now) {
 		return 0
 	}
 	demand := t.flow.demand(now, c.suspected != 0 || t.hot(now))

@@ -66,7 +66,7 @@ func (c *cluster) start(name string, incarnation uint64, daemons int) *daemonOf 
 // settingsOf a circuit that no replica opens by itself: the fleet decides.
 func settingsOf(change func(*policy.Settings)) *policy.Settings {
 	s := policy.Default()
-	s.Breaker.MinimumNumberOfCalls = 20
+	s.Breaker.FailureRateThreshold, s.Breaker.MinimumNumberOfCalls = 50, 20
 	if change != nil {
 		change(&s)
 	}

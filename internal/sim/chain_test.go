@@ -76,6 +76,7 @@ func newChain(seed uint64, without control.Without) *chain {
 
 // call is one call of a level's replica to the next level.
 func (ch *chain) call(level, from int, done func(failed bool)) {
+	ch.ends[level][from].Deadline(ch.timeouts[level])
 	permit, err := ch.ends[level][from].Breaker.Acquire()
 	if err != nil {
 		done(true)
