@@ -33,6 +33,10 @@ type Settings struct {
 	// Strategy judges the window too, by the team's own rule.
 	Strategy Strategy `json:"-"`
 
+	// AloneOnly lets the rules above judge only while no direction stands: the fleet
+	// decides by its own engine, and a breaker that is alone by them.
+	AloneOnly bool
+
 	// Wait is how long an open breaker rejects before it lets probes through.
 	Wait Wait
 	// PermittedNumberOfCallsInHalfOpenState are the probes of one trial, 1 to

@@ -80,9 +80,13 @@ func (s *Set) Settings(c Circuit, base *Settings, strategies map[string]breaker.
 			continue
 		}
 		for _, v := range p.values {
+			if v.field.rules() {
+				out.rule()
+			}
 			_ = v.field.set(&out, v.value) // it was set once already, in Decode
 		}
 		if p.Strategy != "" {
+			out.rule()
 			out.Breaker.Strategy = strategies[p.Strategy]
 		}
 		out.Revision = p.Name

@@ -48,6 +48,15 @@ var fields = []field{
 	{"activeCheckPath", word(func(s *Settings) *string { return &s.ActiveCheck.Path })},
 }
 
+// rules reports whether the field says when a breaker opens by itself.
+func (f *field) rules() bool {
+	switch f.name {
+	case "failureRateThreshold", "slowCallRateThreshold", "consecutiveFailures":
+		return true
+	}
+	return false
+}
+
 func fieldNamed(name string) *field {
 	for i := range fields {
 		if fields[i].name == name {

@@ -101,18 +101,32 @@ func (a ActiveCheck) validate() error {
 	return nil
 }
 
-// Default is what a circuit without any policy runs on: the automatic engine.
+// Default is what a circuit without any policy runs on: the automatic engine where
+// control directs, and alone 50 % of at least 20 calls in 10 s.
 func Default() Settings { return Settings{}.WithDefaults() }
 
-// Automatic reports whether control's own engine decides when to open: no
-// threshold and no strategy is set.
-func (s *Settings) Automatic() bool {
+// Automatic reports whether control's own engine decides when to open: nobody has
+// set a threshold or a strategy.
+func (s *Settings) Automatic() bool { return s.Breaker.AloneOnly || !s.ruled() }
+
+// rule drops the default rule: somebody says when to open.
+func (s *Settings) rule() {
+	if s.Breaker.AloneOnly {
+		s.Breaker.FailureRateThreshold, s.Breaker.AloneOnly = 0, false
+	}
+}
+
+// ruled reports whether a breaker has any rule of its own.
+func (s *Settings) ruled() bool {
 	b := &s.Breaker
-	return b.FailureRateThreshold == 0 && b.SlowCallRateThreshold == 0 && b.ConsecutiveFailures == 0 && b.Strategy == nil
+	return b.FailureRateThreshold != 0 || b.SlowCallRateThreshold != 0 || b.ConsecutiveFailures != 0 || b.Strategy != nil
 }
 
 // WithDefaults fills what is zero and has a default other than off.
 func (s Settings) WithDefaults() Settings {
+	if !s.ruled() {
+		s.Breaker.FailureRateThreshold, s.Breaker.AloneOnly = 50, true
+	}
 	s.Breaker = s.Breaker.WithDefaults()
 	if s.OpenAbove == 0 {
 		s.OpenAbove = 50

@@ -65,8 +65,8 @@ func (c *cluster) start(name string, incarnation uint64, daemons int) *daemonOf 
 
 // settingsOf a circuit that no replica opens by itself: the fleet decides.
 func settingsOf(change func(*policy.Settings)) *policy.Settings {
-	s := policy.Default()
-	s.Breaker.FailureRateThreshold, s.Breaker.MinimumNumberOfCalls = 50, 20
+	s := *explicit()
+	s.Breaker.MinimumNumberOfCalls = 20
 	if change != nil {
 		change(&s)
 	}

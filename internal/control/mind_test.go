@@ -25,6 +25,12 @@ type fleetOf struct {
 	out []Output
 }
 
+// explicit settings, as people set them.
+func explicit() *policy.Settings {
+	s := policy.Settings{Breaker: breaker.Default()}.WithDefaults()
+	return &s
+}
+
 func newFleet(replicas int) *fleetOf {
 	f := &fleetOf{Mind: New(Config{Daemon: "d", Incarnation: 1, Seed: 1, Enforce: true}), at: time.Second}
 	for i := range replicas {
@@ -53,7 +59,7 @@ func (f *fleetOf) pass(d time.Duration) {
 func (f *fleetOf) reports(i int, ok, failed uint32) {
 	c := fleet.Counts{Offered: ok + failed, Succeeded: ok, Failed: failed}
 	c.Kinds[breaker.ServerError] = failed
-	cr := fleet.CircuitReport{Callee: cart, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
+	cr := fleet.CircuitReport{Callee: cart, Settings: explicit(), Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
 	f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
 }
 
@@ -118,7 +124,7 @@ func TestOneLiarOpensNothing(t *testing.T) {
 // reportsOpen has a replica say that it has opened by its own rule.
 func (f *fleetOf) reportsOpen(i int, failed uint32) {
 	c := fleet.Counts{Offered: failed, Failed: failed}
-	cr := fleet.CircuitReport{Callee: cart, Generation: f.generation(i), State: breaker.Open, Why: "own rule", Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
+	cr := fleet.CircuitReport{Callee: cart, Settings: explicit(), Generation: f.generation(i), State: breaker.Open, Why: "own rule", Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
 	f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
 }
 
@@ -141,7 +147,7 @@ func TestOneObserverUnderManyNamesIsOne(t *testing.T) {
 	for range 50 {
 		for i := range 10 {
 			c := fleet.Counts{Offered: 50, Failed: 50}
-			cr := fleet.CircuitReport{Callee: cart, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
+			cr := fleet.CircuitReport{Callee: cart, Settings: explicit(), Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}}}
 			from := replica(100 + i)
 			f.step(Input{Report: &ReplicaReport{From: from, Observer: "10.0.0.66", Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
 		}

@@ -98,7 +98,7 @@ func (t *target) verdict(now time.Duration, s *policy.Settings, rng *rand.Rand) 
 
 // openAbove is the failure rate in percent that is too much.
 func openAbove(s *policy.Settings) float64 {
-	if s.Breaker.FailureRateThreshold > 0 {
+	if !s.Automatic() && s.Breaker.FailureRateThreshold > 0 {
 		return s.Breaker.FailureRateThreshold
 	}
 	return s.OpenAbove

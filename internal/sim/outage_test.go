@@ -60,7 +60,7 @@ func tellOf(seed uint64, instances int, fail func(now time.Duration, from *Repli
 		return good
 	}
 	s.StartDaemon(1)
-	settings := policy.Default()
+	settings := policy.Settings{Breaker: breaker.Default()}.WithDefaults() // as people set them
 	for i := range 4 {
 		r := s.AddReplica(policy.Service{Namespace: "demo", Name: "checkout"}, fmt.Sprintf("checkout-%d", i+1))
 		s.replicas = append(s.replicas, r)

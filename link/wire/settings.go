@@ -21,7 +21,7 @@ func toSettings(s *policy.Settings) *linkv1.Settings {
 			WindowDuration: toDuration(b.WindowDuration), WindowBuckets: count(b.WindowBuckets), WindowSize: count(b.WindowSize),
 			MinimumNumberOfCalls: count(b.MinimumNumberOfCalls), FailureRateThreshold: b.FailureRateThreshold,
 			SlowCallRateThreshold: b.SlowCallRateThreshold, SlowCallDurationThreshold: toDuration(b.SlowCallDurationThreshold),
-			ConsecutiveFailures: count(b.ConsecutiveFailures),
+			ConsecutiveFailures: count(b.ConsecutiveFailures), AloneOnly: b.AloneOnly,
 			Wait: &linkv1.Wait{
 				Shape: linkv1.WaitShape(b.Wait.Shape) + 1,
 				Base:  toDuration(b.Wait.Base), Max: toDuration(b.Wait.Max), JitterRatio: b.Wait.JitterRatio,
@@ -58,7 +58,7 @@ func fromSettings(p *linkv1.Settings) (*policy.Settings, error) {
 			FailureRateThreshold:      r.number("failureRateThreshold", b.GetFailureRateThreshold()),
 			SlowCallRateThreshold:     r.number("slowCallRateThreshold", b.GetSlowCallRateThreshold()),
 			SlowCallDurationThreshold: r.duration("slowCallDurationThreshold", b.GetSlowCallDurationThreshold()),
-			ConsecutiveFailures:       r.count(b.GetConsecutiveFailures()),
+			ConsecutiveFailures:       r.count(b.GetConsecutiveFailures()), AloneOnly: b.GetAloneOnly(),
 			Wait: breaker.Wait{
 				Shape: waitShape(b.GetWait().GetShape()),
 				Base:  r.duration("waitDurationInOpenState", b.GetWait().GetBase()), Max: r.duration("maxWaitDurationInOpenState", b.GetWait().GetMax()),

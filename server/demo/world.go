@@ -30,7 +30,7 @@ const (
 )
 
 func settings() policy.Settings {
-	s := policy.Default()
+	var s policy.Settings
 	s.Breaker.MinimumNumberOfCalls = minimumCalls
 	s.Breaker.FailureRateThreshold = openAtPercent
 	s.Breaker.PermittedNumberOfCallsInHalfOpenState = probeCalls

@@ -2081,8 +2081,10 @@ type BreakerSettings struct {
 	MaxConcurrentCalls                    uint32                 `protobuf:"varint,13,opt,name=max_concurrent_calls,json=maxConcurrentCalls,proto3" json:"max_concurrent_calls,omitempty"`
 	MaxRetryAfter                         *durationpb.Duration   `protobuf:"bytes,14,opt,name=max_retry_after,json=maxRetryAfter,proto3" json:"max_retry_after,omitempty"`
 	Mode                                  Mode                   `protobuf:"varint,15,opt,name=mode,proto3,enum=switchgear.link.v1.Mode" json:"mode,omitempty"`
-	unknownFields                         protoimpl.UnknownFields
-	sizeCache                             protoimpl.SizeCache
+	// The rules judge only while no directive stands.
+	AloneOnly     bool `protobuf:"varint,16,opt,name=alone_only,json=aloneOnly,proto3" json:"alone_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BreakerSettings) Reset() {
@@ -2218,6 +2220,13 @@ func (x *BreakerSettings) GetMode() Mode {
 		return x.Mode
 	}
 	return Mode_MODE_UNSPECIFIED
+}
+
+func (x *BreakerSettings) GetAloneOnly() bool {
+	if x != nil {
+		return x.AloneOnly
+	}
+	return false
 }
 
 type Wait struct {
@@ -2514,7 +2523,7 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\vActiveCheck\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +
-	"\x04path\x18\x03 \x01(\tR\x04path\"\x97\a\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\xb6\a\n" +
 	"\x0fBreakerSettings\x12B\n" +
 	"\x0fwindow_duration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0ewindowDuration\x12%\n" +
 	"\x0ewindow_buckets\x18\x02 \x01(\rR\rwindowBuckets\x12\x1f\n" +
@@ -2532,7 +2541,9 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\x04ramp\x18\f \x01(\v2\x18.switchgear.link.v1.RampR\x04ramp\x120\n" +
 	"\x14max_concurrent_calls\x18\r \x01(\rR\x12maxConcurrentCalls\x12A\n" +
 	"\x0fmax_retry_after\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\rmaxRetryAfter\x12,\n" +
-	"\x04mode\x18\x0f \x01(\x0e2\x18.switchgear.link.v1.ModeR\x04mode\"\xba\x01\n" +
+	"\x04mode\x18\x0f \x01(\x0e2\x18.switchgear.link.v1.ModeR\x04mode\x12\x1d\n" +
+	"\n" +
+	"alone_only\x18\x10 \x01(\bR\taloneOnly\"\xba\x01\n" +
 	"\x04Wait\x123\n" +
 	"\x05shape\x18\x01 \x01(\x0e2\x1d.switchgear.link.v1.WaitShapeR\x05shape\x12-\n" +
 	"\x04base\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04base\x12+\n" +
