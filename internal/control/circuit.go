@@ -311,6 +311,7 @@ func apply(t *target, at time.Duration, b *fleet.Bucket, current bool, weight fl
 	f.bad += b.Failed + b.LateFailed
 	f.overload += overloadKinds(&b.Kinds)
 	f.pushed += b.Kinds[breaker.RateLimited]
+	f.shed += b.Kinds[breaker.RateLimited] + b.Kinds[breaker.Gateway]
 	f.latency += b.Latency + b.LateLatency
 	if !current {
 		return

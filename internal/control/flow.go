@@ -29,6 +29,7 @@ type current struct {
 	good, bad uint32
 	overload  uint32 // of bad: what a queue or a quota spoils
 	pushed    uint32 // of these: the callee's own push-back
+	shed      uint32 // of these: that, and what gateways refuse
 	latency   time.Duration
 	// Of the current generation: first attempts, as weighed, for verdicts, and
 	// all of them, for words.
@@ -83,6 +84,7 @@ func (c *current) add(s *current) {
 	c.bad += s.bad
 	c.overload += s.overload
 	c.pushed += s.pushed
+	c.shed += s.shed
 	c.latency += s.latency
 	c.ok += s.ok
 	c.failed += s.failed
@@ -123,7 +125,7 @@ func (f *flow) forget() {
 	f.carry = sums{}
 	for i := range f.slots {
 		s := &f.slots[i]
-		*s = current{offered: s.offered, rejected: s.rejected, force: s.force, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, latency: s.latency}
+		*s = current{offered: s.offered, rejected: s.rejected, force: s.force, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, shed: s.shed, latency: s.latency}
 	}
 }
 

@@ -14,6 +14,7 @@ type queue struct {
 	fill    float64 // of the room between calm latency and time-out, 0–1
 	spoilt  float64 // share of time-outs and push-back
 	pushed  float64 // share of push-back alone: the callee says so itself
+	shed    float64 // share of that and of what gateways refuse, while part of the calls go well
 	latency time.Duration
 	base    time.Duration // what latency is without a queue
 }
@@ -28,6 +29,9 @@ func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration)
 	q.known = true
 	q.spoilt = float64(c.overload) / float64(n)
 	q.pushed = float64(c.pushed) / float64(n)
+	if 4*c.good > n {
+		q.shed = float64(c.shed) / float64(n)
+	}
 	if t.calm == 0 || timeout <= t.calm {
 		return q
 	}
@@ -35,7 +39,6 @@ func (t *target) queue(now time.Duration, answers uint32, timeout time.Duration)
 	switch {
 	case c.good >= 3:
 		q.latency = c.latency / time.Duration(c.good)
-		t.ramp.own = min(t.ramp.own, q.latency)
 		q.fill = max(0, float64(q.latency-q.base)/float64(timeout-q.base))
 	case t.ramp.last > 0 && now-t.ramp.last < 2*time.Second && 2*c.overload > c.bad:
 		q.fill = 1
@@ -64,16 +67,16 @@ func (q queue) full() bool {
 }
 
 // refused reports that the callee pushes back.
-func (q queue) refused() bool { return q.pushed > 0.08 }
+func (q queue) refused() bool { return max(q.pushed, q.shed) > 0.08 }
 
 // sudden is full for a target without a limit: it takes more to get one.
 func (q queue) sudden() bool {
-	return q.known && (q.fill > 0.7 || q.spoilt >= 0.02 && q.fill > 0.3 || q.spoilt > 0.08 && q.fill > 0.12 || q.refused())
+	return q.known && (q.fill > 0.7 || q.spoilt >= 0.02 && q.fill > 0.3 || q.spoilt > 0.08 && q.fill > 0.12 || q.pushed > 0.08)
 }
 
 func (q queue) String() string {
 	if q.refused() {
-		return fmt.Sprintf("the callee refuses %.0f %% as too many", 100*q.pushed)
+		return fmt.Sprintf("the callee refuses %.0f %% as too many", 100*max(q.pushed, q.shed))
 	}
 	return fmt.Sprintf("its queue fills %.0f %% of the callers' patience, %.0f %% overloaded answers", 100*q.fill, 100*q.spoilt)
 }

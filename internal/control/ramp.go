@@ -94,6 +94,9 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 		return t.relapse(now, s, demand, &all, rng)
 	}
 	q := t.queue(now, 15, timeout)
+	if q.latency > 0 {
+		r.own = min(r.own, q.latency)
+	}
 	if q.full() && (r.slow || r.stubborn(now, q, timeout)) {
 		// Cutting does not help: it is no queue.
 		r.own = max(r.own, t.calm)

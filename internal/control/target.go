@@ -121,6 +121,7 @@ func (t *target) learn(now time.Duration) {
 		return
 	}
 	mean := c.latency / time.Duration(c.good)
+	t.ramp.own = min(t.ramp.own, mean)
 	if t.calm == 0 {
 		t.calm = mean
 		return
