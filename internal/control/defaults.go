@@ -18,6 +18,7 @@ const (
 
 	hearOthers     = 200 * time.Millisecond
 	wayOut         = 150 * time.Millisecond
+	settleIn       = 500 * time.Millisecond
 	answerDelay    = 40 * time.Millisecond
 	patrolInterval = 250 * time.Millisecond
 	clearly        = 2.3

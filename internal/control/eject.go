@@ -51,10 +51,17 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 	}
 	if len(opened) > 0 {
 		// The circuit's own counts hold these instances' failures: they count no more.
-		c.whole.set(m.now, breaker.Closed, "", 1, fmt.Sprintf("only instance %s open", strings.Join(opened, ", ")))
+		c.whole.set(m.now, breaker.Closed, "", 1, onlyOpen(opened))
 		c.forgetInstances(opened)
 	}
 	return explained
+}
+
+func onlyOpen(instances []string) string {
+	if len(instances) == 1 {
+		return fmt.Sprintf("only instance %s is open", instances[0])
+	}
+	return fmt.Sprintf("only instances %s are open", strings.Join(instances, ", "))
 }
 
 // forgetInstances drops what was seen of instances that are judged by themselves

@@ -188,7 +188,7 @@ func (t *target) takeOver(now time.Duration, g fleet.Gate) (newer bool) {
 	t.gate = g
 	t.admit(g.Share)
 	t.flow.forget()
-	t.ask(now)
+	t.ask(now + settleIn)
 	if g.State == breaker.Closed && g.Phase != "" {
 		t.ramp = ramp{adopted: g.Share, stepped: now}
 	}

@@ -108,7 +108,7 @@ func (t *target) adopt(now time.Duration, g fleet.Gate) {
 	case g.State != breaker.Closed:
 		t.gate.State = breaker.Open
 		t.outage = now
-		t.ask(now)
+		t.ask(now + settleIn)
 	case g.Phase != "":
 		t.ramp = ramp{adopted: g.Share, stepped: now}
 	}

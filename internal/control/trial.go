@@ -31,9 +31,9 @@ func (t *target) probe(now time.Duration, s *policy.Settings) {
 }
 
 // ask makes probes due.
-func (t *target) ask(now time.Duration) {
+func (t *target) ask(due time.Duration) {
 	t.trial = trial{}
-	t.due, t.asked, t.byTurns, t.tripped = now, 0, false, now
+	t.due, t.asked, t.byTurns, t.tripped = due, 0, false, due
 }
 
 // missing are the probes of a trial that nobody has leave for: not given yet, or
