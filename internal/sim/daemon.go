@@ -60,6 +60,13 @@ func (w *World) Mind() *control.Mind {
 	return w.daemons[0].Mind
 }
 
+// Tell every daemon that lives something: an operator's order, a policy.
+func (w *World) Tell(in control.Input) {
+	for _, d := range slices.Clone(w.daemons) {
+		d.step(in)
+	}
+}
+
 func (d *Daemon) lives() bool { return slices.Contains(d.world.daemons, d) }
 
 // owner of a callee among the daemons that live, of which there is one at least.
@@ -101,11 +108,17 @@ func (d *Daemon) step(in control.Input) {
 	if w.Inputs != nil {
 		w.Inputs(in)
 	}
-	for _, out := range d.Mind.Step(in).Directives {
+	said := d.Mind.Step(in)
+	for _, out := range said.Directives {
 		if w.Outputs != nil {
 			w.Outputs(out)
 		}
 		w.deliver(out)
+	}
+	if w.Findings != nil {
+		for _, n := range said.Findings {
+			w.Findings(n)
+		}
 	}
 	d.plan()
 }

@@ -26,6 +26,8 @@ type World struct {
 	Inputs func(control.Input)
 	// Outputs, if set, hears everything that control says.
 	Outputs func(control.Output)
+	// Findings, if set, hears what control says to people.
+	Findings func(control.Notice)
 	// Changed, if set, hears every transition; else each replica keeps its own.
 	Changed func(*Replica, Change)
 	// Configure, if set, has the last word on a daemon's configuration.

@@ -15,6 +15,7 @@ import (
 type mesh struct {
 	*Scenario
 	hooks    Hooks
+	unmarked bool
 	w        *sim.World
 	services []*service
 	replicas []*replica
@@ -74,13 +75,13 @@ type end struct {
 
 // build makes the mesh; the scenario is valid.
 func build(s *Scenario, o *Options) *mesh {
-	m := &mesh{Scenario: s, hooks: o.Hooks, w: sim.New(s.Seed), byID: make(map[policy.Circuit]*circuit)}
+	m := &mesh{Scenario: s, hooks: o.Hooks, unmarked: o.Unmarked, w: sim.New(s.Seed), byID: make(map[policy.Circuit]*circuit)}
 	m.w.LinkDelay, m.w.LinkJitter, m.w.LinkLoss = s.Link.Delay, s.Link.Jitter, s.Link.LossPercent/100
 	m.w.Configure = o.Configure
 	m.w.Changed = m.changed
 	m.w.Inputs = o.Inputs
 	m.w.MaxEvents, m.w.MaxWaiting = MaxEvents, maxWaiting
-	m.w.Outputs = m.said
+	m.w.Outputs, m.w.Findings = m.said, m.found
 	for i := range s.Services {
 		m.add(&s.Services[i], i)
 	}
@@ -97,6 +98,9 @@ func build(s *Scenario, o *Options) *mesh {
 		if r.service.Load != nil {
 			r.planLoad(true)
 		}
+	}
+	if o.Script != nil {
+		o.Script(&Stage{m})
 	}
 	return m
 }

@@ -96,6 +96,8 @@ func (q *request) ended(c *call, o breaker.Outcome, rejected bool) {
 		q.next()
 	case o.Verdict == breaker.Ignored:
 		q.finish(breaker.Outcome{Verdict: breaker.Ignored, Kind: o.Kind})
+	case q.mesh.unmarked:
+		q.finish(breaker.Outcome{Verdict: breaker.Failure, Kind: breaker.ServerError})
 	default:
 		q.finish(breaker.Outcome{Verdict: breaker.Inherited})
 	}

@@ -18,6 +18,11 @@ type Options struct {
 	// Inputs, if set, hears all that control is given: a recording.
 	Inputs func(control.Input)
 	Hooks  Hooks
+	// Script, if set, plans what is to be done and looked at while it runs.
+	Script func(*Stage)
+	// Unmarked leaves out whose fault a failed reply is: callers that do not know of
+	// inherited failures count each as the callee's own.
+	Unmarked bool
 	// Progress, if set, is called ten times a virtual second; false ends the run.
 	Progress func(now time.Duration) bool
 	// Heap, if set, measures memory at the end, while all of the mesh is there.
@@ -32,6 +37,7 @@ type Hooks struct {
 	Call   func(*CallRecord)
 	Change func(replica string, x sim.Change)
 	Said   func(at time.Duration, out *control.Output)
+	Found  func(at time.Duration, n *control.Notice)
 }
 
 // CallRecord is the truth about one attempt. It is the hook's only while it runs.
@@ -154,6 +160,13 @@ func (m *mesh) said(out control.Output) {
 	m.log.directive(m.w.Now(), &out)
 	if m.hooks.Said != nil {
 		m.hooks.Said(m.w.Now(), &out)
+	}
+}
+
+// found hears what control says to people.
+func (m *mesh) found(n control.Notice) {
+	if m.hooks.Found != nil {
+		m.hooks.Found(m.w.Now(), &n)
 	}
 }
 
