@@ -129,7 +129,7 @@ func (c *core) see(now time.Duration, totals tally3) Window {
 // judge opens a closed breaker if a rule says so. news says that there is
 // something for a strategy to look at.
 func (b *Breaker) judge(c *core, s *Settings, now time.Duration, w Window, news bool) question {
-	if c.state == Closed && judging(c.mode) && !(s.AloneOnly && c.directed) {
+	if c.state == Closed && judging(c.mode) && (!s.AloneOnly || !c.directed) {
 		if s.broken(&w) {
 			b.trip(c, now, s.over(&w), w)
 			return question{}

@@ -31,6 +31,7 @@ var grain = []struct {
 	{"/internal/sim/partial", nil, "parts of a callee are broken by who does not know how they are found"},
 	{"/internal/sim/scenario", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault"}, "a story is played with the real parts, and its truth is told by none of them"},
 	{"/internal/sim/evaluate", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial"}, "a judge runs the contenders as they are and looks into none of them"},
+	{"/internal/sim/story", []string{"/breaker", "/policy", "/internal/control", "/internal/sim", "/internal/sim/scenario", "/internal/fleet"}, "the ten scenarios are played as users' files are: by the scenario's own words"},
 	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "the manager is the shell of a process: it must not need a simulator or a transport"},
 	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet"}, "a transport uses a manager; policies reach it through breakers"},
 	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},
@@ -44,7 +45,7 @@ var grain = []struct {
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
-	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
+	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/demo"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
@@ -53,7 +54,7 @@ var grain = []struct {
 }
 
 // pure packages decide; they never act.
-var pure = []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial", "/internal/sim/scenario", "/internal/sim/evaluate"}
+var pure = []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial", "/internal/sim/scenario", "/internal/sim/evaluate", "/internal/sim/story"}
 
 // impure are imports that would let them.
 var impure = map[string]string{

@@ -106,7 +106,7 @@ func (m *Mind) trip(c *circuit) {
 // the tests' rise.
 func (f *flow) failing(now time.Duration) (c current) {
 	i := int64(now / fleet.BucketWidth)
-	for n := int64(0); n < flowSteps; n++ {
+	for n := range int64(flowSteps) {
 		j := i - n
 		if j > f.head {
 			continue

@@ -159,11 +159,11 @@ const open = 0.85
 
 // attempts are the calls that were made in a step: where enough were rejected,
 // the share tells how many, at once and exactly.
-func (s *current) attempts() float64 {
-	if s.force < open {
-		return s.rejected / (1 - s.force)
+func (c *current) attempts() float64 {
+	if c.force < open {
+		return c.rejected / (1 - c.force)
 	}
-	return s.offered
+	return c.offered
 }
 
 // demand is offered calls a second, by the newest steps that are complete. In

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
-	"sync"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -95,35 +92,14 @@ func (e evaluation) run(ctx context.Context, progress io.Writer) ([]evaluate.Res
 	}
 	jobs := evaluate.Jobs(e.callers, first, e.seeds)
 	played := make([][]evaluate.Result, len(jobs))
-	var mu sync.Mutex
-	next, done, said := 0, 0, time.Now()
-	take := func() (int, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		next++
-		return next - 1, next <= len(jobs) && ctx.Err() == nil
+	if err := parallel(ctx, len(jobs), "episodes", progress, func(i int) { played[i] = jobs[i].Run(e.policies) }); err != nil {
+		return nil, err
 	}
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for i, ok := take(); ok; i, ok = take() {
-				played[i] = jobs[i].Run(e.policies)
-				mu.Lock()
-				done++
-				if time.Since(said) > 10*time.Second {
-					said = time.Now()
-					fmt.Fprintf(progress, "%d of %d episodes\n", done, len(jobs))
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	workers.Wait()
 	var results []evaluate.Result
 	for _, rs := range played {
 		results = append(results, rs...)
 	}
-	return results, ctx.Err()
+	return results, nil
 }
 
 // printEvaluation shows every policy, of the static settings the best two.

@@ -86,7 +86,9 @@ func (p *play) forced(down bool) []float64 {
 	if len(ended) < 20 {
 		off = ttl.Seconds()
 	}
-	let := x.count(func(c *scenario.CallRecord) bool { return !c.Rejected && c.Sent > reached && c.Sent < at+ttl-time.Second })
+	let := x.count(func(c *scenario.CallRecord) bool {
+		return !c.Rejected && c.Sent > reached && c.Sent < at+ttl-time.Second
+	})
 	return []float64{(reached - at).Seconds(), let, min(wrong, ttl.Seconds()), off, closed}
 }
 

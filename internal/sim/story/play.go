@@ -62,7 +62,9 @@ func (p *play) pair(duration time.Duration, replicas int, perSecond float64, ins
 
 // edge is a circuit of the default namespace.
 func edge(caller, callee string) policy.Circuit {
-	s := func(name string) policy.Service { return policy.Service{Namespace: policy.DefaultNamespace, Name: name} }
+	s := func(name string) policy.Service {
+		return policy.Service{Namespace: policy.DefaultNamespace, Name: name}
+	}
 	return policy.Circuit{Caller: s(caller), Callee: s(callee)}
 }
 

@@ -45,15 +45,15 @@ var sickCaller = chapter{2, "one sick caller", []part{
 	},
 	{
 		promises: []promise{
-			{measure: "one of 20 lies at 1,000 times the volume: breakers that opened", op: "=", promised: 0, breaks: []string{"quorum"}},
-			{measure: "one of 20 lies at 1,000 times the volume: calls that were rejected", op: "=", promised: 0, breaks: []string{"quorum"}},
+			{measure: "one of 20 lies at 1,000 times the volume: breakers of others that opened", op: "=", promised: 0, breaks: []string{"quorum"}},
+			{measure: "one of 20 lies at 1,000 times the volume: calls of others that were rejected", op: "=", promised: 0, breaks: []string{"quorum"}},
 		},
 		alone: true, // peers hear nobody
 		play: func(p *play) []float64 {
 			x := p.run(p.pair(60*time.Second, 20, 2, 3).Break(scenario.Fault{Kind: "liar", At: 10 * time.Second, Factor: 1000, Replicas: []string{"web-7"}}))
 			return []float64{
-				x.openings(func(*change) bool { return true }),
-				x.count(func(c *scenario.CallRecord) bool { return c.Rejected }),
+				x.openings(func(c *change) bool { return c.replica != "web-7" }),
+				x.count(func(c *scenario.CallRecord) bool { return c.Rejected && c.From != "web-7" }),
 			}
 		},
 	},
