@@ -48,8 +48,8 @@ generate: ## the code made from link's proto files
 bench: build ## the same calls through this library and its peers; ARGS goes to .bin/bench
 	@$(BIN)/bench $(ARGS)
 
-scenarios: ## the simulated stories in virtual time, with their event logs
-	go test -count=1 -v $(ARGS) ./internal/sim/...
+scenarios: switchgear ## the ten scenarios in virtual time, with peers beside; ARGS="--help" lists its flags
+	@$(BIN)/switchgear lab scenarios $(ARGS)
 
 fuzz: ## each fuzz test of every module for FUZZ=30s
 	@tools/fuzz $(FUZZ) $(MODULES)
