@@ -43,11 +43,13 @@ Same file and seed, same result. Nothing is sent to anybody.`,
 				s.Seed = seed
 			}
 			var start runtime.MemStats
+			runtime.GC() // what is garbage by now would be taken off the mesh
 			runtime.ReadMemStats(&start)
 			o := scenario.Options{
 				Progress: progress(cmd, s, "simulated"),
 				Heap: func() uint64 {
 					var end runtime.MemStats
+					runtime.GC()
 					runtime.ReadMemStats(&end)
 					return end.HeapAlloc - min(end.HeapAlloc, start.HeapAlloc)
 				},
