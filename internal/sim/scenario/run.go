@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -151,6 +152,7 @@ func (m *mesh) result(o *Options) *Result {
 	}
 	if o.Heap != nil {
 		r.Stats.Bytes = o.Heap()
+		runtime.KeepAlive(m)
 	}
 	return r
 }
