@@ -71,6 +71,9 @@ type transport struct {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	b := t.manager.Breaker(t.key(req))
 	c := &call{transport: t, breaker: b, cause: cause.Of(req.Context()), start: time.Now()}
+	if end, ok := req.Context().Deadline(); ok {
+		b.Circuit().Deadline(end.Sub(c.start))
+	}
 	var err error
 	if c.permit, err = b.Acquire(); err == nil {
 		err = t.choose(c, req)

@@ -91,6 +91,8 @@ func (s *Set) Settings(c Circuit, base *Settings, strategies map[string]breaker.
 		}
 		out.Revision = p.Name
 	}
+	// A longer wait lifts the longest that is merely the default: Decode has allowed it.
+	out.Breaker.Wait.Max = max(out.Breaker.Wait.Max, out.Breaker.Wait.Base)
 	out = out.WithDefaults()
 	if out.Validate() != nil {
 		return base
