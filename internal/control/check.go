@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,11 +60,7 @@ func (m *Mind) check(c *circuit) {
 		return
 	}
 	c.checks.next = m.now + s.Interval
-	var names []string
-	for name := range c.seen {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(c.seen))
 	for range names {
 		c.checks.turn++
 		name := names[c.checks.turn%len(names)]

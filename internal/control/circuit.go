@@ -286,9 +286,9 @@ func (c *circuit) judged(now time.Duration, r *row, x *fleet.Cell, seen *seenIns
 	first.k = min(first.k, first.n) // whoever counts wrong
 	r.window.add(at, all)
 	r.recent.add(at, first)
-	r.sum = outright.run(r.sum, float64(first.k), float64(first.n-min(first.k, first.n)))
+	r.sum = outright.run(r.sum, float64(first.k), float64(first.n-first.k))
 	if seen != nil {
-		seen.sum = partly.run(seen.sum, float64(first.k), float64(first.n-min(first.k, first.n)))
+		seen.sum = partly.run(seen.sum, float64(first.k), float64(first.n-first.k))
 	}
 	if first.n > 0 {
 		c.cell(now, r, x.Route, x.Instance).window.add(at, first)
@@ -341,13 +341,18 @@ func (c *circuit) restart() {
 		x.sum = 0
 	}
 	for _, r := range c.evidenceRows() {
-		r.sum = 0
-		r.window.reset()
-		r.recent.reset()
+		r.restart()
 		for _, x := range r.cells {
 			x.window.reset()
 		}
 	}
+}
+
+// restart drops what the row has summed up over all its cells.
+func (r *row) restart() {
+	r.sum = 0
+	r.window.reset()
+	r.recent.reset()
 }
 
 func (c *circuit) answer(a fleet.Answer) {

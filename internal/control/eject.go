@@ -24,10 +24,11 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 			explained = true
 			continue
 		}
-		e, over := c.instanceOver(f.instance, m.now)
+		judge := c.instanceOver
 		if c.settings.Automatic() {
-			e, over = c.instanceFails(f.instance, m.now)
+			judge = c.instanceFails
 		}
+		e, over := judge(f.instance, m.now)
 		if !over || e.observers < c.quorum(max(e.present, c.present(m.now))) {
 			continue // of an instance that one replica alone has named, that one may dream
 		}
@@ -73,9 +74,7 @@ func (c *circuit) forgetInstances(names []string) {
 		}
 	}
 	for _, r := range c.evidenceRows() {
-		r.sum = 0
-		r.window.reset()
-		r.recent.reset()
+		r.restart()
 		for _, x := range r.cells {
 			if slices.Contains(names, x.instance) {
 				x.window.reset()

@@ -206,13 +206,8 @@ func (m *Mind) addCaller(c *circuit) {
 
 func (m *Mind) dropCaller(c *circuit) {
 	s := c.id.Caller
-	kept := m.callers[s][:0]
-	for _, x := range m.callers[s] {
-		if x != c {
-			kept = append(kept, x)
-		}
-	}
-	if m.callers[s] = kept; len(kept) == 0 {
+	m.callers[s] = slices.DeleteFunc(m.callers[s], func(x *circuit) bool { return x == c })
+	if len(m.callers[s]) == 0 {
 		delete(m.callers, s)
 	}
 }

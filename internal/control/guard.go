@@ -82,6 +82,10 @@ func (c *circuit) occupies() bool {
 	return c.whole.gate.State != breaker.Closed || c.whole.gate.Phase == "ramp"
 }
 
+// counts reports whether a circuit is one of its namespace's: of those that nobody
+// reports any more, only what is held open.
+func (c *circuit) counts() bool { return len(c.rows) > 0 || c.occupies() }
+
 // ordered says which operator's word holds automation.
 func (m *Mind) ordered(c *circuit) string {
 	if o := c.whole.override; o != nil && c.whole.frozen() {
@@ -186,7 +190,7 @@ func (m *Mind) walk(ns string) *headcount {
 			continue
 		}
 		for _, c := range ce.circuits {
-			if len(c.rows) > 0 || c.occupies() {
+			if c.counts() {
 				circuits++
 			}
 			if c.occupies() {

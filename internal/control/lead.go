@@ -63,7 +63,7 @@ func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.
 			c.forget() // the way back is no evidence against what is closed now
 		}
 	case c.settings.Automatic():
-		t.search(m.now, &c.settings)
+		t.search(m.now)
 	case t.gate.State == breaker.Open:
 		if m.now >= t.due && len(askers(m.now)) > 0 {
 			t.probe(m.now, &c.settings)

@@ -189,7 +189,6 @@ func (s *scanner) verdict(e *explanation) (v verdict) {
 	} else if e.parts[0].score-nestingPenalty >= suspectScore {
 		e.parts = e.parts[:1]
 		f := s.finding(e, 0)
-		f.suspected = true
 		v.suspect = &f
 	}
 	return v

@@ -14,11 +14,10 @@ type finding struct {
 	set                              *nameSet // of instances, instead of one
 	replicas                         *nameSet // of replicas, instead of one
 
-	side      side
-	suspected bool    // not enough evidence to name it
-	score     float64 // log odds against "nothing is wrong here", prior included
-	gap       float64 // to the next best part: over 7 is nearly certain, under 1.6 is "one of"
-	why       string
+	side  side
+	score float64 // log odds against "nothing is wrong here", prior included
+	gap   float64 // to the next best part: over 7 is nearly certain, under 1.6 is "one of"
+	why   string
 }
 
 // side says who is sick.
@@ -30,12 +29,6 @@ const (
 	callerSick   side = "caller"         // whom it calls does not matter, or what it asks for is wrong
 	callerOrPath side = "caller or path" // one of them sees it, and nothing else of it is known
 )
-
-func (f *finding) matches(x *evidenceCell) bool {
-	return (f.instance == "" || f.instance == x.instance) && (f.route == "" || f.route == x.route) &&
-		(f.caller == "" || f.caller == x.caller) && (f.replica == "" || f.replica == x.replica) &&
-		(f.set == nil || f.set.has(x.instance)) && (f.replicas == nil || f.replicas.has(x.replica))
-}
 
 // instances are those whose gates, shut for all replicas of a caller, hold what
 // the finding blames; none where that would take from replicas, or from the
@@ -173,12 +166,12 @@ func odds(gap float64) string {
 
 // sideOf tells who is sick, and says by what.
 func (s *scanner) sideOf(p *place, why *strings.Builder) side {
-	whose, at := "", sickness{}
+	var at sickness
 	switch {
 	case p.has(byReplica):
-		whose, at = "its", s.elsewhere[byReplica][p.at[byReplica]]
+		at = s.elsewhere[byReplica][p.at[byReplica]]
 	case p.has(byCaller):
-		whose, at = "its", s.elsewhere[byCaller][p.at[byCaller]]
+		at = s.elsewhere[byCaller][p.at[byCaller]]
 	case p.replicas != nil:
 		return pathSick
 	default:
@@ -190,10 +183,10 @@ func (s *scanner) sideOf(p *place, why *strings.Builder) side {
 	case p.has(byRoute):
 		return callerSick
 	case at.score >= surelySick:
-		fmt.Fprintf(why, "; %s calls to others fail too, %.0f of %.0f: the caller is sick", whose, at.k, at.n)
+		fmt.Fprintf(why, "; its calls to others fail too, %.0f of %.0f: the caller is sick", at.k, at.n)
 		return callerSick
 	case at.score <= mostWell:
-		fmt.Fprintf(why, "; %s calls to others are no worse than other callers', %.0f of %.0f failed: its way here is sick", whose, at.k, at.n)
+		fmt.Fprintf(why, "; its calls to others are no worse than other callers', %.0f of %.0f failed: its way here is sick", at.k, at.n)
 		return pathSick
 	}
 	return callerOrPath

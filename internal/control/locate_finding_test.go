@@ -104,3 +104,14 @@ func TestLongSetsAreToldInShort(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func (f *finding) matches(x *evidenceCell) bool {
+	return (f.instance == "" || f.instance == x.instance) && (f.route == "" || f.route == x.route) &&
+		(f.caller == "" || f.caller == x.caller) && (f.replica == "" || f.replica == x.replica) &&
+		(f.set == nil || f.set.has(x.instance)) && (f.replicas == nil || f.replicas.has(x.replica))
+}
+
+func (s *nameSet) has(name string) bool {
+	_, found := slices.BinarySearch(s.names, name)
+	return found
+}

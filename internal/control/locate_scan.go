@@ -220,7 +220,7 @@ func (s *scanner) partition() {
 					continue
 				}
 				s.in[i][j] = -1
-				at := labelIDs{anyLabel, anyLabel, anyLabel, anyLabel}
+				at := everywhere().at
 				named := usable
 				for kind, use := range shapes[j].uses {
 					if use {

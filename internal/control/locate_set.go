@@ -31,11 +31,6 @@ func (s *nameSet) String() string {
 	return fmt.Sprintf("%s and %d more", strings.Join(s.names[:few-1], " "), len(s.names)-few+1)
 }
 
-func (s *nameSet) has(name string) bool {
-	_, found := slices.BinarySearch(s.names, name)
-	return found
-}
-
 // sets scores, for each strength of a fault, the set of all instances that speak
 // for it: the best set of any size is among them, since instances add up (linear-
 // time subset scan).

@@ -218,12 +218,9 @@ func (m *Mind) announce() {
 	if m.cfg.Join == 0 {
 		return
 	}
-	for i := 0; i < len(m.peers); {
-		if m.now-m.peers[i].at < memberSilence {
-			i++
-			continue
-		}
-		m.peers = slices.Delete(m.peers, i, i+1)
+	known := len(m.peers)
+	m.peers = slices.DeleteFunc(m.peers, func(p *peer) bool { return m.now-p.at >= memberSilence })
+	if len(m.peers) < known {
 		m.assignAll()
 	}
 	since := m.now - m.announced
@@ -233,7 +230,7 @@ func (m *Mind) announce() {
 	m.announced, m.asks = m.now, false
 	say := Member{
 		Daemon: m.cfg.Daemon, Joining: !m.joined,
-		Epoch:  fleet.Epoch{Incarnation: m.incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon},
+		Epoch:  m.lastEpoch(),
 		Grants: m.answers,
 	}
 	m.answers = nil
@@ -250,7 +247,7 @@ func (m *Mind) announce() {
 			last++
 		}
 		for _, c := range ce.circuits {
-			if len(c.rows) > 0 || c.occupies() {
+			if c.counts() {
 				say.Namespaces[last].Circuits++
 			}
 			if s, tell := m.summary(c); tell && len(say.Circuits) < maxSummaries {
@@ -282,5 +279,5 @@ func (m *Mind) Live() int {
 // Farewell is the last word of a daemon that ends in good order, so that others
 // take over at once.
 func (m *Mind) Farewell() Member {
-	return Member{Daemon: m.cfg.Daemon, Leaving: true, Epoch: fleet.Epoch{Incarnation: m.incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon}}
+	return Member{Daemon: m.cfg.Daemon, Leaving: true, Epoch: m.lastEpoch()}
 }

@@ -86,6 +86,11 @@ func (m *Mind) hear(e fleet.Epoch) {
 	m.epoch = max(m.epoch, e.Counter)
 }
 
+// lastEpoch is the greatest that this mind has said or heard.
+func (m *Mind) lastEpoch() fleet.Epoch {
+	return fleet.Epoch{Incarnation: m.incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon}
+}
+
 // told follows what another daemon says, so that a takeover goes on where it was.
 // Where both believe to own the callee, as in a partition, the later verdict
 // stands, and is said once more under a greater epoch.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
-	"github.com/datapunk/switchgear/policy"
 )
 
 const (
@@ -30,30 +29,31 @@ func (t *target) spacing(now time.Duration) time.Duration {
 	return tau
 }
 
-// search lets probes out of an open target and looks at what they came to. It
-// reports whether anything changed.
-func (t *target) search(now time.Duration, s *policy.Settings) bool {
+// search lets probes out of an open target and looks at what they came to.
+func (t *target) search(now time.Duration) {
 	if t.recovered() {
 		t.startRamp(now, fmt.Sprintf("a probe answered well after %s", short(now-t.outage)))
-		return true
+		return
 	}
 	demand := t.flow.demand(now, true)
 	t.tau = t.spacing(now)
 	if t.asked != 0 && t.flow.span(now, now-t.asked, -time.Second).spoilt > 0 {
 		t.asked, t.due = 0, now+t.tau
-		return t.letOut(breaker.Open, 0)
+		t.letOut(breaker.Open, 0)
+		return
 	}
 	if now < t.due {
-		return false
+		return
 	}
 	// The outage only gets older: what comes by turns once goes on so.
 	if t.byTurns = t.byTurns || t.tau > steadyProbes; !t.byTurns {
-		return t.letOut(breaker.HalfOpen, 1/(t.tau.Seconds()*demand))
+		t.letOut(breaker.HalfOpen, 1/(t.tau.Seconds()*demand))
+		return
 	}
 	if t.asked == 0 {
 		t.asked = now
 	}
-	return t.letOut(breaker.HalfOpen, offered/demand)
+	t.letOut(breaker.HalfOpen, offered/demand)
 }
 
 // recovered reports whether probes answer so well that the outage is over. One
@@ -87,12 +87,11 @@ func (t *target) recovered() bool {
 
 // letOut changes the share of probes under the same generation, where it changes
 // by enough to be worth a word.
-func (t *target) letOut(state breaker.State, share float64) bool {
+func (t *target) letOut(state breaker.State, share float64) {
 	share = min(share, 1)
 	if state == t.gate.State && math.Abs(share-t.gate.Share) <= 0.15*t.gate.Share {
-		return false
+		return
 	}
 	t.gate.State = state
 	t.admit(share)
-	return true
 }

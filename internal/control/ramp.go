@@ -82,16 +82,16 @@ func (t *target) share(now time.Duration) float64 {
 	return min(1, t.ramp.limit/t.flow.demand(now, true))
 }
 
-// climb is called every rampTick while there is a limit. It reports whether
-// anything changed.
-func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Duration, rng *rand.Rand) bool {
+// climb is called every rampTick while there is a limit.
+func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Duration, rng *rand.Rand) {
 	r := &t.ramp
 	demand := t.flow.demand(now, true)
 	if r.adopted > 0 {
 		r.limit, r.adopted = max(minLimit, r.adopted*demand), 0
 	}
 	if all := t.flow.span(now, now-t.since+time.Second, -time.Second); t.relapsed(&all, s) {
-		return t.relapse(now, s, demand, &all, rng)
+		t.relapse(now, s, demand, &all, rng)
+		return
 	}
 	q := t.queue(now, 15, timeout)
 	if q.latency > 0 {
@@ -106,23 +106,25 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 		r.own = max(t.calm, q.latency)
 	} else if q.full() {
 		if now-r.stepped < rampTick {
-			return false
+			return
 		}
 		t.cut(now, q, timeout, demand)
-		return true
+		return
 	}
 	since := t.flow.span(now, now-r.stepped, -time.Second)
 	answers := since.ok + since.failed
 	if answers < max(2, min(20, r.limit/10)) || since.failed > 0.6*answers {
-		return t.follow(now)
+		t.follow(now)
+		return
 	}
 	if now-r.stepped < max(rampTick, t.calm*3/2+rampTick) || t.unanswered(now) {
-		return t.follow(now)
+		t.follow(now)
+		return
 	}
 	if r.limit >= 1.3*demand && now-r.last > cleanClose {
 		t.set(now, breaker.Closed, "", 1, fmt.Sprintf("recovered after %s; back to full traffic in %s", short(now-t.outage), short(now-t.since)))
 		t.hotUntil = now + hotAfterClose
-		return true
+		return
 	}
 	if r.fresh && since.good >= 3 && !t.pressed {
 		r.own = max(t.calm, since.latency/time.Duration(since.good))
@@ -131,7 +133,7 @@ func (t *target) climb(now time.Duration, s *policy.Settings, timeout time.Durat
 	r.stepped = now
 	r.limit = r.next(now, demand, t.flow.goodput(now, time.Duration(min(max(20/r.limit, 0.3), 1.5)*float64(time.Second))))
 	t.gate.Reason = fmt.Sprintf("answers come back well; letting at most %.0f calls/s through in all", r.limit)
-	return t.follow(now)
+	t.follow(now)
 }
 
 // unanswered reports that many of the calls let through since the last step have
@@ -264,13 +266,10 @@ func (r *ramp) next(now time.Duration, demand, good float64) float64 {
 }
 
 // follow keeps the sum when limit or demand move, without a new generation.
-func (t *target) follow(now time.Duration) bool {
-	share := t.share(now)
-	if math.Abs(share-t.gate.Share) <= 0.03*t.gate.Share {
-		return false
+func (t *target) follow(now time.Duration) {
+	if share := t.share(now); math.Abs(share-t.gate.Share) > 0.03*t.gate.Share {
+		t.admit(share)
 	}
-	t.admit(share)
-	return true
 }
 
 // relapsed reports whether the answers of this generation fail as those of the
@@ -285,7 +284,7 @@ func (t *target) relapsed(c *current, s *policy.Settings) bool {
 }
 
 // relapse opens again, or only cuts where part of the calls go well.
-func (t *target) relapse(now time.Duration, s *policy.Settings, demand float64, c *current, rng *rand.Rand) bool {
+func (t *target) relapse(now time.Duration, s *policy.Settings, demand float64, c *current, rng *rand.Rand) {
 	r := &t.ramp
 	good := t.flow.goodput(now, 500*time.Millisecond)
 	if good > 0.25*min(r.limit, demand) && r.limit > minLimit && 2*c.overload > c.bad && 4*c.good > c.good+c.bad {
@@ -293,8 +292,7 @@ func (t *target) relapse(now time.Duration, s *policy.Settings, demand float64, 
 		r.proven, r.seen, r.began, r.last, r.streak, r.stepped = true, now, now, now, 0, now
 		r.limit = max(minLimit, 0.4*r.capacity)
 		t.setLimit(now, fmt.Sprintf("%d of %d calls failed while %.0f calls/s went well", c.spoilt, c.calls, good))
-		return true
+		return
 	}
 	t.open(now, s, rng, fmt.Sprintf("relapse: %d of %d calls failed on the way back", c.spoilt, c.calls))
-	return true
 }

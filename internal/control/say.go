@@ -55,7 +55,7 @@ func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directi
 	m.epoch++
 	d := fleet.Directive{
 		Circuit: c.id,
-		Epoch:   fleet.Epoch{Incarnation: m.incarnation, Counter: m.epoch, Daemon: m.cfg.Daemon},
+		Epoch:   m.lastEpoch(),
 		TTL:     directiveTTL,
 		Enforce: m.cfg.Enforce,
 		Gate:    *c.gate(r),

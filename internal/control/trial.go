@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -42,25 +43,13 @@ func (t *target) missing(now time.Duration, s *policy.Settings) int {
 	if t.gate.State != breaker.HalfOpen || s.Automatic() {
 		return 0
 	}
-	kept := t.trial.leases[:0]
-	for _, l := range t.trial.leases {
-		if l.expires > now {
-			kept = append(kept, l)
-		}
-	}
-	t.trial.leases = kept
-	return s.Breaker.PermittedNumberOfCallsInHalfOpenState - len(kept) - t.trial.good - t.trial.bad
+	t.trial.leases = slices.DeleteFunc(t.trial.leases, func(l lease) bool { return l.expires <= now })
+	return s.Breaker.PermittedNumberOfCallsInHalfOpenState - len(t.trial.leases) - t.trial.good - t.trial.bad
 }
 
 // withdraw takes back the leases of a replica that is gone.
 func (t *target) withdraw(from fleet.ReplicaID) {
-	kept := t.trial.leases[:0]
-	for _, l := range t.trial.leases {
-		if l.to != from {
-			kept = append(kept, l)
-		}
-	}
-	t.trial.leases = kept
+	t.trial.leases = slices.DeleteFunc(t.trial.leases, func(l lease) bool { return l.to == from })
 }
 
 // answer takes what became of a probe and reports whether the lease was this
@@ -70,7 +59,7 @@ func (t *target) answer(a fleet.Answer) bool {
 		if l.token != a.Token {
 			continue
 		}
-		t.trial.leases = append(t.trial.leases[:i], t.trial.leases[i+1:]...)
+		t.trial.leases = slices.Delete(t.trial.leases, i, i+1)
 		switch {
 		case !a.Used || a.Verdict == breaker.Ignored || a.Verdict == breaker.Inherited:
 			// Nothing was learnt: the probe is given again.

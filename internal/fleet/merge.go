@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -141,12 +142,7 @@ func (x *gathered) plain() bool {
 // Take gives what was gathered, with ages as of now, and begins anew.
 func (g *Merger) Take(now time.Duration) Merged {
 	m := Merged{Answers: g.answers, Reports: g.reports}
-	ids := make([]policy.Circuit, 0, len(g.circuits))
-	for id := range g.circuits {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, policy.Circuit.Compare)
-	for _, id := range ids {
+	for _, id := range slices.SortedFunc(maps.Keys(g.circuits), policy.Circuit.Compare) {
 		m.Rows = append(m.Rows, merge(now, id, g.circuits[id])...)
 	}
 	*g = *NewMerger()
@@ -154,12 +150,8 @@ func (g *Merger) Take(now time.Duration) Merged {
 }
 
 func merge(now time.Duration, id policy.Circuit, rows map[ReplicaID]*gathered) (out []MergedRow) {
-	all := make([]*gathered, 0, len(rows))
-	for _, x := range rows {
-		all = append(all, x)
-	}
 	// Those that tell most first: they keep their rows.
-	slices.SortFunc(all, func(a, b *gathered) int {
+	all := slices.SortedFunc(maps.Values(rows), func(a, b *gathered) int {
 		return cmp.Or(told(a.plain(), b.plain()), cmp.Compare(b.failed, a.failed), compareIDs(a.from, b.from))
 	})
 	own := 0

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -11,8 +12,6 @@ import (
 // this replica's own clock, whether or not a daemon is there to say so.
 type ruled struct {
 	breaker *breaker.Breaker
-	id      string
-	mode    breaker.Mode
 	till    time.Duration
 }
 
@@ -48,16 +47,11 @@ func (c *Circuit) putUnder(now time.Duration, b *breaker.Breaker, o *Override) {
 		return
 	}
 	b.SetMode(o.Mode, o.String())
-	c.ruled = append(c.ruled, ruled{b, o.ID, o.Mode, now + o.TTL})
+	c.ruled = append(c.ruled, ruled{b, now + o.TTL})
 }
 
 func (c *Circuit) rules(b *breaker.Breaker) bool {
-	for _, r := range c.ruled {
-		if r.breaker == b {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.ruled, func(r ruled) bool { return r.breaker == b })
 }
 
 // unrule ends what has had its time.

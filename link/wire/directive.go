@@ -43,7 +43,7 @@ func FromDirectives(ps []*linkv1.Directive) ([]fleet.Directive, error) {
 func ToDirective(d *fleet.Directive) *linkv1.Directive {
 	p := &linkv1.Directive{
 		Circuit: ToCircuit(d.Circuit),
-		Epoch:   &linkv1.Epoch{Incarnation: d.Epoch.Incarnation, Counter: d.Epoch.Counter, Daemon: d.Epoch.Daemon},
+		Epoch:   ToEpoch(d.Epoch),
 		Ttl:     toDuration(d.TTL), Enforce: d.Enforce, Gate: toGate(d.Gate), Hot: d.Hot, Override: toOverride(d.Override),
 	}
 	if d.Settings != nil {
@@ -124,6 +124,11 @@ func FromDirective(p *linkv1.Directive) (d fleet.Directive, err error) {
 		d.Leases = append(d.Leases, fleet.Lease{Token: l.GetToken(), Instance: instance, TTL: ttl})
 	}
 	return d, nil
+}
+
+// ToEpoch gives the wire form of an epoch.
+func ToEpoch(e fleet.Epoch) *linkv1.Epoch {
+	return &linkv1.Epoch{Incarnation: e.Incarnation, Counter: e.Counter, Daemon: e.Daemon}
 }
 
 func toOverride(o *fleet.Override) *linkv1.Override {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/internal/fleet"
-	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
 	"github.com/datapunk/switchgear/link/wire"
 	busv1 "github.com/datapunk/switchgear/server/gen/switchgear/bus/v1"
 )
@@ -14,7 +13,7 @@ import (
 func toMember(m *control.Member) *busv1.Member {
 	p := &busv1.Member{
 		Daemon: m.Daemon, Joining: m.Joining, Leaving: m.Leaving,
-		Epoch: &linkv1.Epoch{Incarnation: m.Epoch.Incarnation, Counter: m.Epoch.Counter, Daemon: m.Epoch.Daemon},
+		Epoch: wire.ToEpoch(m.Epoch),
 	}
 	for _, n := range m.Namespaces {
 		p.Namespaces = append(p.Namespaces, &busv1.NamespaceSummary{Namespace: n.Namespace, Circuits: uint32(n.Circuits)})

@@ -46,7 +46,7 @@ func (o *outbox) put(now time.Time, d fleet.Directive) {
 			return
 		}
 		l.first = old.first
-		l.Leases = append(left(old.Leases, now.Sub(old.at)), d.Leases...)
+		l.Leases = append(old.After(now.Sub(old.at)).Leases, d.Leases...)
 		if n := len(l.Leases); n > maxPendingLeases {
 			l.Leases = l.Leases[n-maxPendingLeases:]
 		}
@@ -83,15 +83,4 @@ func (o *outbox) take(now time.Time, n int) (ds []fleet.Directive, waited []time
 		}
 	}
 	return ds, waited
-}
-
-// left is what remains of leases after some time; it changes none of them.
-func left(leases []fleet.Lease, held time.Duration) []fleet.Lease {
-	var out []fleet.Lease
-	for _, l := range leases {
-		if l.TTL -= held; l.TTL > 0 {
-			out = append(out, l)
-		}
-	}
-	return out
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -62,12 +61,11 @@ then no peers are played. Exits with 1 where something measured is not kept.`,
 			case asJSON:
 				err = printJSON(cmd.OutOrStdout(), rows)
 			case asMarkdown:
-				err = printScenarios(cmd.OutOrStdout(), rows, "| ", " | ", " |")
+				printScenarios(cmd.OutOrStdout(), rows, "| ", " | ", " |")
 			default:
 				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				if err = printScenarios(t, rows, "", "\t", ""); err == nil {
-					err = t.Flush()
-				}
+				printScenarios(t, rows, "", "\t", "")
+				err = t.Flush()
 			}
 			if err == nil && !story.Kept(rows) {
 				err = errors.New("not everything that was measured is kept")
@@ -86,7 +84,7 @@ then no peers are played. Exits with 1 where something measured is not kept.`,
 }
 
 // printScenarios writes a table whose lines begin, go on and end so.
-func printScenarios(w io.Writer, rows []story.Row, begin, next, end string) error {
+func printScenarios(w io.Writer, rows []story.Row, begin, next, end string) {
 	peers := story.Peers()
 	line := func(cells []string) { fmt.Fprintln(w, begin+strings.Join(cells, next)+end) }
 	line(append([]string{"scenario", "measure", "promised", "measured", "kept"}, peers...))
@@ -105,17 +103,15 @@ func printScenarios(w io.Writer, rows []story.Row, begin, next, end string) erro
 			kept = "no"
 		}
 		cells := []string{fmt.Sprintf("%d %s", r.Scenario, r.Name), r.Measure, r.Op + " " + figure(r.Promised), measured, kept}
-		known := slices.Collect(maps.Keys(r.Peers))
 		for _, p := range peers {
 			cell := "–"
-			if slices.Contains(known, p) {
-				cell = figure(r.Peers[p])
+			if x, known := r.Peers[p]; known {
+				cell = figure(x)
 			}
 			cells = append(cells, cell)
 		}
 		line(cells)
 	}
-	return nil
 }
 
 func figure(x float64) string { return fmt.Sprintf("%.4g", x) }

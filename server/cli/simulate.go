@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -173,14 +174,7 @@ func printSimulation(w io.Writer, r *scenario.Result, took time.Duration) error 
 	return err
 }
 
-func peerNames(c *scenario.CircuitResult) []string {
-	var names []string
-	for name := range c.Peers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func peerNames(c *scenario.CircuitResult) []string { return slices.Sorted(maps.Keys(c.Peers)) }
 
 func foundWords(f *scenario.Found) string {
 	s := func(v *float64) string {

@@ -164,6 +164,7 @@ type going struct {
 	*Fault
 	index     int
 	from, to  time.Duration
+	share     float64 // of the calls that it hits, or of what is left
 	as        breaker.Kind
 	instances []bool // of the callee; nil is all, as of those that follow
 	routes    []bool
@@ -186,7 +187,7 @@ func holds(some []bool, i int) bool { return some == nil || some[i] }
 
 // touch changes the weather of a call that the fault hits.
 func (g *going) touch(w *weather, now time.Duration, instance int, from *replica) {
-	share := g.percent() / 100
+	share := g.share
 	passed := float64(now-g.from) / float64(max(g.to-g.from, 1))
 	switch g.Kind {
 	case "outage", "brownout":

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -117,9 +116,9 @@ func (m *mesh) add(s *Service, index int) {
 		sum += r.Weight
 		x.weights = append(x.weights, sum)
 	}
-	for i := range s.Replicas {
+	for i, name := range s.instances(nil) {
 		r := &replica{mesh: m, index: len(m.replicas), number: i, service: x}
-		x.instances = append(x.instances, &instance{name: fmt.Sprintf("%s-%d", s.Name, i+1), replica: r})
+		x.instances = append(x.instances, &instance{name: name, replica: r})
 		if len(s.Calls) > 0 {
 			r.process = m.w.AddReplica(x.id, r.name())
 			r.process.Owner = r

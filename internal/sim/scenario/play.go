@@ -9,7 +9,7 @@ import (
 
 // plan lets a fault begin and end.
 func (m *mesh) plan(f *Fault, index int) {
-	g := &going{Fault: f, index: index, from: max(f.At, 1), as: breaker.ServerError}
+	g := &going{Fault: f, index: index, from: max(f.At, 1), share: f.percent() / 100, as: breaker.ServerError}
 	if f.As != "" {
 		_ = g.as.UnmarshalText([]byte(f.As)) // Validate has read it
 	}

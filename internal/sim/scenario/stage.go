@@ -64,20 +64,3 @@ func (s *Stage) Ends(c policy.Circuit) (ends []End) {
 	}
 	return ends
 }
-
-// Instances of a circuit's callee that a replica's breakers keep out.
-func (s *Stage) Instances(c policy.Circuit, replica string) (out []string) {
-	for _, r := range s.m.replicas {
-		for _, e := range r.ends {
-			if e.Circuit != c || r.name() != replica {
-				continue
-			}
-			for _, p := range e.parts {
-				if p != nil && p.State() != breaker.Closed {
-					out = append(out, p.Name)
-				}
-			}
-		}
-	}
-	return out
-}

@@ -160,11 +160,7 @@ func (f *Fault) where() string {
 	case atLink:
 		return "link"
 	}
-	place := f.Service
-	if place == "" {
-		place = "replicas"
-	}
-	return place
+	return cmp.Or(f.Service, "replicas")
 }
 
 // String says what a fault is, in words.

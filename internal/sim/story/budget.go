@@ -108,7 +108,7 @@ func (w *weak) burst(span time.Duration) (most int) {
 
 // probesOverRoot is the number in front of the root in the budget of probes.
 func (w *weak) probesOverRoot() float64 {
-	open := w.allOpen(webDB, "", 1, outageBegins)
+	open := w.allOpen(webDB, 1, outageBegins)
 	if open >= outageEnds {
 		return none
 	}

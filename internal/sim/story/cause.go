@@ -67,5 +67,5 @@ func (p *play) chain(f scenario.Fault) []float64 {
 		}
 		return true
 	})
-	return []float64{float64(len(others)), (x.allOpen(next, "", 6, from) - from).Seconds()}
+	return []float64{float64(len(others)), (x.allOpen(next, 6, from) - from).Seconds()}
 }

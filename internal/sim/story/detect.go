@@ -38,7 +38,7 @@ func detectAfter(p *play, rules string, from time.Duration) []float64 {
 			failures = append(failures, c.Ended)
 		}
 	}
-	open := x.allOpen(webDB, "", replicas, from)
+	open := x.allOpen(webDB, replicas, from)
 	twentieth := x.Duration
 	if slices.Sort(failures); len(failures) >= 20 {
 		twentieth = failures[19]

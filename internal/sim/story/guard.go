@@ -29,10 +29,6 @@ func guardParts() []part {
 			return p.openCircuits(g.circuits, g.failing)[:len(promises)]
 		}})
 	}
-	for _, g := range []struct{ instances, failing, cap int }{{1, 1, 0}, {2, 1, 1}, {3, 2, 1}, {12, 8, 6}} {
-		of := fmt.Sprintf("%d of %d instances fail for half of the routes, and half may be taken out", g.failing, g.instances)
-		_ = of
-	}
 	return append(parts, part{promises: []promise{
 		{measure: "a million keys of an attacker: bytes over the cap", op: "<=", promised: 0, pending: "manager"},
 		{measure: "a million keys of an attacker: open breakers that were evicted", op: "=", promised: 0, pending: "manager"},

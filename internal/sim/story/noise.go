@@ -40,7 +40,7 @@ var noise = chapter{9, "not tripped by noise", []part{
 		},
 		seeds: 2,
 		play: func(p *play) []float64 {
-			return p.drift(3, 8, 24*time.Hour, 60, "")
+			return p.drift(3, 8, 24*time.Hour)
 		},
 	},
 	{
@@ -50,7 +50,7 @@ var noise = chapter{9, "not tripped by noise", []part{
 		},
 		seeds: 2,
 		play: func(p *play) []float64 {
-			return p.drift(0, 35, 6*time.Hour, 60, "")
+			return p.drift(0, 35, 6*time.Hour)
 		},
 	},
 	{
@@ -62,7 +62,7 @@ var noise = chapter{9, "not tripped by noise", []part{
 			const hours = 6 * time.Hour
 			p.rules, p.sparing = `"openAbove": 20`, true
 			x := p.run(p.pair(hours, 20, 0.5, 3).Break(scenario.Fault{Kind: "creep", Service: "db", Percent: 60}))
-			return []float64{60 * x.allOpen(webDB, "", 20, 0).Hours() / hours.Hours()}
+			return []float64{60 * x.allOpen(webDB, 20, 0).Hours() / hours.Hours()}
 		},
 	},
 	{
@@ -91,17 +91,17 @@ func quiet(what string, f scenario.Fault, alter func(*scenario.Scenario)) part {
 	}
 }
 
-// drift lets failures grow over hours, then step up: how many breakers opened
-// before the step, and how long until all have after it.
-func (p *play) drift(from, to float64, span time.Duration, step float64, rules string) []float64 {
-	p.rules, p.sparing = rules, true
+// drift lets failures grow over hours, then step up to 60 %: how many breakers
+// opened before the step, and how long until all have after it.
+func (p *play) drift(from, to float64, span time.Duration) []float64 {
+	p.sparing = true
 	s := p.pair(span+time.Minute, 20, 0.5, 3)
 	s.Services[1].FailPercent = from
 	x := p.run(s.Break(scenario.Fault{Kind: "creep", Service: "db", Percent: to, For: span}).
-		Break(scenario.Fault{Kind: "brownout", Service: "db", At: span, Percent: step}))
+		Break(scenario.Fault{Kind: "brownout", Service: "db", At: span, Percent: 60}))
 	return []float64{
 		x.openings(func(c *change) bool { return c.at < span }),
-		(x.allOpen(webDB, "", 20, span) - span).Seconds(),
+		(x.allOpen(webDB, 20, span) - span).Seconds(),
 	}
 }
 

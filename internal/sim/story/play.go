@@ -124,13 +124,13 @@ func failing(c *scenario.CallRecord) bool {
 	return !c.Rejected && c.Outcome.Verdict == breaker.Failure
 }
 
-// standing follows the breakers of a circuit, or of one of its instances, through
-// a run: do hears how many are not closed from an instant on.
-func (x *seen) standing(c policy.Circuit, instance string, do func(at time.Duration, open map[string]bool)) {
+// standing follows the breakers of a circuit, without those of its instances,
+// through a run: do hears which are not closed from an instant on.
+func (x *seen) standing(c policy.Circuit, do func(at time.Duration, open map[string]bool)) {
 	open := make(map[string]bool)
 	for i := range x.changes {
 		y := &x.changes[i]
-		if y.Circuit != c || y.Instance != instance {
+		if y.Circuit != c || y.Instance != "" {
 			continue
 		}
 		if y.To == breaker.Closed {
@@ -142,11 +142,11 @@ func (x *seen) standing(c policy.Circuit, instance string, do func(at time.Durat
 	}
 }
 
-// allOpen is when so many breakers of a circuit or instance were not closed at
-// once, for the first time since an instant; the end of the run if never.
-func (x *seen) allOpen(c policy.Circuit, instance string, n int, since time.Duration) time.Duration {
+// allOpen is when so many breakers of a circuit were not closed at once, for the
+// first time since an instant; the end of the run if never.
+func (x *seen) allOpen(c policy.Circuit, n int, since time.Duration) time.Duration {
 	at := x.Duration
-	x.standing(c, instance, func(now time.Duration, open map[string]bool) {
+	x.standing(c, func(now time.Duration, open map[string]bool) {
 		if len(open) >= n && now >= since && now < at {
 			at = now
 		}
@@ -178,7 +178,7 @@ func (x *seen) openings(match func(*change) bool) (n float64) {
 // run where one never did.
 func (x *seen) lastOpen(c policy.Circuit) time.Duration {
 	last := time.Duration(0)
-	x.standing(c, "", func(now time.Duration, open map[string]bool) {
+	x.standing(c, func(now time.Duration, open map[string]bool) {
 		if last = now; len(open) > 0 {
 			last = x.Duration
 		}

@@ -39,7 +39,7 @@ var sickCaller = chapter{2, "one sick caller", []part{
 				Kind: "partition", As: "connect", Service: "db", At: 10 * time.Second, Replicas: []string{"web-1..6", "web-8..20"},
 			}))
 			most := 0
-			x.standing(webDB, "", func(_ time.Duration, open map[string]bool) { most = max(most, len(open)) })
+			x.standing(webDB, func(_ time.Duration, open map[string]bool) { most = max(most, len(open)) })
 			return []float64{float64(most)}
 		},
 	},

@@ -82,7 +82,7 @@ var smallestPart = chapter{3, "smallest part", []part{
 		play: func(p *play) []float64 {
 			const from = 10 * time.Second
 			x := p.run(p.pair(70*time.Second, 20, 2, 12).Break(scenario.Fault{Kind: "outage", Service: "db", At: from}))
-			first, last := x.allOpen(webDB, "", 1, from), x.allOpen(webDB, "", 20, from)
+			first, last := x.allOpen(webDB, 1, from), x.allOpen(webDB, 20, from)
 			apart := last - first
 			if first == x.Duration {
 				apart = x.Duration - from

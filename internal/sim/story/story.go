@@ -6,6 +6,7 @@ package story
 
 import (
 	"math"
+	"slices"
 
 	"github.com/datapunk/switchgear/internal/control"
 )
@@ -116,12 +117,7 @@ func Jobs(o Options) (jobs []Job) {
 }
 
 func (o *Options) plays(number int) bool {
-	for _, n := range o.Scenarios {
-		if n == number {
-			return true
-		}
-	}
-	return len(o.Scenarios) == 0
+	return len(o.Scenarios) == 0 || slices.Contains(o.Scenarios, number)
 }
 
 func (o *Options) seeds(p *part) int {
