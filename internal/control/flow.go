@@ -166,6 +166,9 @@ func (c *current) attempts() float64 {
 	return c.offered
 }
 
+// leastDemand is taken where nobody calls, in calls a second.
+const leastDemand = 0.2
+
 // demand is offered calls a second, by the newest steps that are complete. In
 // calm reports are up to a second late; then the newest steps serve as a lower
 // bound. At low rates a longer span is taken (algorithms.md, 1).
@@ -181,7 +184,7 @@ func (f *flow) demand(now time.Duration, hot bool) float64 {
 	if d < 20 {
 		d = f.rate(now, soon, lag, 45)
 	}
-	return max(d, 0.2)
+	return max(d, leastDemand)
 }
 
 // rate is attempts a second over so many steps, from the newest on that is old

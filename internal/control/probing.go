@@ -43,6 +43,11 @@ func (t *target) search(now time.Duration, s *policy.Settings) bool {
 		t.asked, t.due = 0, now+t.tau
 		return t.letOut(breaker.Open, 0)
 	}
+	if t.asked != 0 && demand > leastDemand && (now-t.asked).Seconds()*min(offered, demand) >= offered {
+		// As many are out and do not come back: they hang.
+		t.asked, t.due = 0, now+t.tau
+		return t.letOut(breaker.Open, 0)
+	}
 	if now < t.due {
 		return false
 	}
