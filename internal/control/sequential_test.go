@@ -111,7 +111,7 @@ func TestOrderWithinAStepChangesNothing(t *testing.T) {
 			steps = append(steps, of)
 		}
 		run := func(shuffle bool) *flow {
-			x := &target{flow: flow{slow: steadily(0.5), force: 1}}
+			x := &target{flow: flow{fast: outright, slow: steadily(0.5), force: 1}}
 			for _, of := range steps {
 				if shuffle {
 					rng.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
@@ -130,7 +130,7 @@ func TestOrderWithinAStepChangesNothing(t *testing.T) {
 }
 
 func TestAnswersOfAnotherGenerationAreNoVerdict(t *testing.T) {
-	x := &target{flow: flow{slow: steadily(0.5), force: 1}}
+	x := &target{flow: flow{fast: outright, slow: steadily(0.5), force: 1}}
 	for i := range 50 {
 		at := time.Second + time.Duration(i)*fleet.BucketWidth
 		b := fleet.Bucket{Counts: bad(20)}
@@ -148,7 +148,7 @@ func TestAnAnswerMoreMovesAFlowsTestsItsWayOnly(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		var base flow
-		base.slow, base.force = steadily(0.2+0.6*rng.Float64()), 1
+		base.fast, base.slow, base.force = outright, steadily(0.2+0.6*rng.Float64()), 1
 		n := 1 + rng.IntN(300) // more than the steps hold
 		extra := rng.IntN(n)
 		run := func(failed, ok float64) sums {
@@ -166,6 +166,19 @@ func TestAnAnswerMoreMovesAFlowsTestsItsWayOnly(t *testing.T) {
 		a, worse, better := run(0, 0), run(1, 0), run(0, 1)
 		if worse.fast < a.fast || worse.slow < a.slow || better.fast > a.fast || better.slow > a.slow {
 			t.Fatalf("seed %d: %+v, with a failure more %+v, with a good answer more %+v", seed, a, worse, better)
+		}
+	}
+}
+
+func TestTheFastTestOpensNothingThatOpenAboveKeepsClosed(t *testing.T) {
+	for _, share := range []float64{0.1, 0.5, 0.65, 0.7, 0.8, 0.95} {
+		x, y := quickly(share), steadily(share)
+		p := share - 0.15
+		if p*x.failed > (1-p)*x.ok && x.failed > 0 && share > 0.67 {
+			t.Errorf("openAbove %.0f: the fast test rises for sure at %.0f %%", 100*share, 100*p)
+		}
+		if y.failed <= 0 || (share <= 0.5) != (tolerated(share) == 1) && share < 0.67 {
+			t.Errorf("openAbove %.0f: %+v, heights times %.2f", 100*share, x, tolerated(share))
 		}
 	}
 }
