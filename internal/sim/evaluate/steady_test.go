@@ -1,12 +1,15 @@
 package evaluate
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 // A single replica that meets a bad run may open for a moment: it is told apart by
 // the fast test, whatever openAbove says.
 func TestSteadyFailuresOpenAboveAndNeverFarBelow(t *testing.T) {
 	for _, s := range SteadyRows() {
-		if s.Rate != 50 {
+		if off := math.Abs(s.Failing - s.OpenAbove); s.Rate != 50 || off < 10 || off > 20 {
 			continue
 		}
 		switch s = s.Play(3); {
