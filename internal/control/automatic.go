@@ -29,6 +29,7 @@ func (c *circuit) alarmed(now time.Duration) (level float64) {
 	if now-t.tripped < relapseSpan {
 		h = min(h, relapseBase+relapsePer*math.Log1p(demand))
 	}
+	h *= tolerated(c.settings.OpenAbove / 100)
 	return max(e.fast/h, e.slow/steadyAlarm(demand))
 }
 

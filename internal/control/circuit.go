@@ -226,7 +226,7 @@ func (c *circuit) adjust(s policy.Settings) {
 	}
 	if s.OpenAbove != c.settings.OpenAbove {
 		for _, t := range c.targets() {
-			t.flow.slow = steadily(s.OpenAbove / 100)
+			t.flow.fast, t.flow.slow = quickly(s.OpenAbove/100), steadily(s.OpenAbove/100)
 		}
 	}
 	c.settings = s

@@ -13,6 +13,7 @@ type flow struct {
 	head    int64
 	slots   [flowSteps]current
 	carry   sums
+	fast    test          // for what everybody agrees on
 	slow    test          // the test at the circuit's openAbove
 	force   float64       // the share that is admitted now
 	timeout time.Duration // the callers', 0 if not known
@@ -60,7 +61,7 @@ func (f *flow) at(at time.Duration) *current {
 func (f *flow) advance() {
 	f.head++
 	s := &f.slots[f.head%flowSteps]
-	f.carry.add(s, f.slow)
+	f.carry.add(s, f)
 	*s = current{force: f.force}
 }
 
@@ -166,6 +167,9 @@ func (c *current) attempts() float64 {
 	return c.offered
 }
 
+// leastDemand is taken where nobody calls, in calls a second.
+const leastDemand = 0.2
+
 // demand is offered calls a second, by the newest steps that are complete. In
 // calm reports are up to a second late; then the newest steps serve as a lower
 // bound. At low rates a longer span is taken (algorithms.md, 1).
@@ -181,7 +185,7 @@ func (f *flow) demand(now time.Duration, hot bool) float64 {
 	if d < 20 {
 		d = f.rate(now, soon, lag, 45)
 	}
-	return max(d, 0.2)
+	return max(d, leastDemand)
 }
 
 // rate is attempts a second over so many steps, from the newest on that is old
@@ -238,10 +242,10 @@ func (f *flow) goodput(now, over time.Duration) float64 {
 // sums are how far the sequential tests have gone.
 type sums struct{ fast, slow float64 }
 
-func (e *sums) add(s *current, slow test) {
+func (e *sums) add(s *current, f *flow) {
 	if s.failed > 0 || s.ok > 0 {
-		e.fast = outright.run(e.fast, s.failed, s.ok)
-		e.slow = slow.run(e.slow, s.failed, s.ok)
+		e.fast = f.fast.run(e.fast, s.failed, s.ok)
+		e.slow = f.slow.run(e.slow, s.failed, s.ok)
 	}
 }
 
@@ -249,7 +253,7 @@ func (e *sums) add(s *current, slow test) {
 func (f *flow) sums() sums {
 	e := f.carry
 	for i := max(f.head-flowSteps+1, 0); i <= f.head; i++ {
-		e.add(&f.slots[i%flowSteps], f.slow)
+		e.add(&f.slots[i%flowSteps], f)
 	}
 	return e
 }

@@ -37,7 +37,10 @@ func (t *target) search(now time.Duration) {
 	}
 	demand := t.flow.demand(now, true)
 	t.tau = t.spacing(now)
-	if t.asked != 0 && t.flow.span(now, now-t.asked, -time.Second).spoilt > 0 {
+	failed := t.flow.span(now, now-t.asked, -time.Second).spoilt > 0
+	// As many are out as were offered, and none comes back.
+	hangs := demand > leastDemand && (now-t.asked).Seconds()*min(offered, demand) >= offered
+	if t.asked != 0 && (failed || hangs) {
 		t.asked, t.due = 0, now+t.tau
 		t.letOut(breaker.Open, 0)
 		return

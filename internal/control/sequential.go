@@ -28,6 +28,25 @@ func steadily(share float64) test {
 	}))
 }
 
+// quickly is the fast test where calls may fail up to the given share. Where that
+// is more than what it tells from, it would open what people want closed: then it
+// says nothing.
+func quickly(share float64) test {
+	if share*outright.failed > (1-share)*outright.ok {
+		return test{}
+	}
+	return outright
+}
+
+// tolerated is how much higher the fast test has to get where calls may fail more
+// than by default.
+func tolerated(share float64) float64 {
+	if e := outright.exponent(0.7 * share); e > 0 && e < noiseExponent {
+		return noiseExponent / e
+	}
+	return 1
+}
+
 // run goes on with the sum x.
 func (t test) run(x, failed, ok float64) float64 { return max(0, x+t.failed*failed-t.ok*ok) }
 

@@ -46,7 +46,7 @@ type target struct {
 }
 
 func newTarget(now time.Duration, generations *uint64, s *policy.Settings) *target {
-	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now, tripped: math.MinInt64 / 2, flow: flow{slow: steadily(s.OpenAbove / 100), force: 1}}
+	return &target{generations: generations, gate: fleet.Gate{Share: 1}, since: now, tripped: math.MinInt64 / 2, flow: flow{fast: quickly(s.OpenAbove / 100), slow: steadily(s.OpenAbove / 100), force: 1}}
 }
 
 // calmly reports whether the target needs nothing.

@@ -19,7 +19,7 @@ func newLabEvaluateCommand() *cobra.Command {
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabThresholdsCommand(), newLabLocateCommand())
+	cmd.AddCommand(newLabThresholdsCommand(), newLabLocateCommand(), newLabSteadyCommand())
 	return cmd
 }
 

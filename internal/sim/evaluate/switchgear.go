@@ -38,6 +38,10 @@ type guarded struct {
 }
 
 func newSwitchgear(callers, instances int, seed uint64, timeout time.Duration) *switchgear {
+	return newSwitchgearWith(policy.Default(), callers, instances, seed, timeout)
+}
+
+func newSwitchgearWith(settings policy.Settings, callers, instances int, seed uint64, timeout time.Duration) *switchgear {
 	p := &switchgear{world: sim.New(seed), timeout: timeout}
 	p.world.LinkDelay = linkDelay
 	p.world.StartDaemon(1)
@@ -45,7 +49,7 @@ func newSwitchgear(callers, instances int, seed uint64, timeout time.Duration) *
 	callee := policy.Service{Namespace: "lab", Name: "callee"}
 	for i := range callers {
 		r := p.world.AddReplica(caller, fmt.Sprintf("caller-%d", i+1))
-		c := r.Guard(callee, policy.Default())
+		c := r.Guard(callee, settings)
 		e := end{circuit: c, instances: make([]*fleet.Instance, instances), tallies: make([]*breaker.Tally, instances)}
 		p.replicas, p.ends = append(p.replicas, r), append(p.ends, e)
 	}

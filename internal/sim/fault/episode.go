@@ -67,6 +67,12 @@ func (e *Episode) At(t time.Duration, caller, callers, instance int) Weather {
 	return e.Calm
 }
 
+// Change lets the weather go evenly from one to another between two times, for
+// all: for episodes made by hand.
+func (e *Episode) Change(from, to time.Duration, start, end Weather) {
+	e.phases = append(e.phases, phase{from: from, to: min(to, e.Duration), start: start, end: end})
+}
+
 // Rate is how many calls per second all callers together offer.
 func (e *Episode) Rate(t time.Duration) float64 {
 	return e.At(t, 0, 1, 0).Rate
