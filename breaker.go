@@ -15,6 +15,7 @@ type Breaker struct {
 	key     Key
 	manager *Manager
 	circuit *fleet.Circuit
+	routes  map[string]struct{} // with breakers of their own; guarded by manager.making
 }
 
 // Permit is the right to make one call. Done reports its outcome; Release frees
@@ -55,7 +56,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	v, err := fn(ctx)
 	panicked = false
 	if err == nil {
-		p.Done(Outcome{})
+		p.Done(Outcome{Attempt: Attempt(ctx)})
 		return v, nil
 	}
 	p.Done(b.classify(ctx, err))
@@ -64,7 +65,9 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 
 // classify is Do's way from an error to an outcome.
 func (b *Breaker) classify(ctx context.Context, err error) Outcome {
-	o := b.manager.Classify(Result{Err: err, Default: ClassifyError(err)})
+	judged := ClassifyError(err)
+	judged.Attempt = Attempt(ctx)
+	o := b.manager.Classify(Result{Err: err, Default: judged})
 	if o.Verdict == Failure || o.Verdict == Inherited {
 		cause.Of(ctx).Record(cause.Origin{Circuit: b.circuit.ID.String(), Kind: o.Kind.String()})
 	}

@@ -3,11 +3,11 @@ package breakerhttp
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/internal/cause"
+	"github.com/datapunk/switchgear/internal/outbound"
 )
 
 // proxyStatus is the header that carries the mark of an inherited failure
@@ -16,7 +16,6 @@ const (
 	proxyStatus = "Proxy-Status"
 	originParam = "switchgear-origin="
 	hopsParam   = "switchgear-hops="
-	maxHops     = 16
 )
 
 // Handler lets a server say whose fault its own failure is: where a guarded call
@@ -72,16 +71,12 @@ func inherited(res *http.Response) (o cause.Origin, ok bool) {
 		if len(v) > 2048 {
 			continue
 		}
-		circuit, found := param(v, originParam)
-		if !found {
-			continue
+		if circuit, found := param(v, originParam); found {
+			hops, _ := param(v, hopsParam)
+			if o, ok = outbound.Mark(circuit, hops); ok {
+				return o, true
+			}
 		}
-		hops, _ := param(v, hopsParam)
-		n, err := strconv.Atoi(hops)
-		if err != nil || n < 1 || n > maxHops {
-			continue
-		}
-		return cause.Origin{Circuit: circuit, Kind: "inherited", Hops: n}, true
 	}
 	return o, false
 }
@@ -98,15 +93,4 @@ func param(header, name string) (string, bool) {
 	}
 	value, _, _ := strings.Cut(rest, ";")
 	return strings.TrimSpace(value), true
-}
-
-// origin of a failure that a call ran into: the callee's own word where it has
-// inherited it, else the call's circuit.
-func origin(b *switchgear.Breaker, res *http.Response, out switchgear.Outcome) cause.Origin {
-	if out.Verdict == switchgear.Inherited && res != nil {
-		if o, ok := inherited(res); ok {
-			return o
-		}
-	}
-	return cause.Origin{Circuit: b.Circuit().ID.String(), Kind: out.Kind.String()}
 }

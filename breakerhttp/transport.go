@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/cause"
 	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/internal/outbound"
 )
 
 // Option is a rarer choice of Transport.
@@ -34,10 +34,19 @@ func WithInstances(addresses ...string) Option {
 	return func(t *transport) { t.instances = addresses }
 }
 
+// WithTrust says from which hosts a mark is believed that a failure is inherited.
+// The default believes hosts of the own network: names of one label or below
+// .svc, .cluster.local and .internal, loopback and private addresses. Whoever is
+// believed can hide its failures behind others' names.
+func WithTrust(trusts func(host string) bool) Option {
+	return func(t *transport) { t.trusts = trusts }
+}
+
 type routeKey struct{}
 
 // WithRoute names the route of the requests made with ctx: a template like
-// "/users/{id}", never a raw path.
+// "/users/{id}", never a raw path. Where a policy selects the route it has a
+// circuit of its own.
 func WithRoute(ctx context.Context, template string) context.Context {
 	return context.WithValue(ctx, routeKey{}, template)
 }
@@ -53,7 +62,7 @@ func Transport(m *switchgear.Manager, base http.RoundTripper, options ...Option)
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	t := &transport{manager: m, base: base}
+	t := &transport{manager: m, base: base, trusts: cause.Inside}
 	for _, o := range options {
 		o(t)
 	}
@@ -64,39 +73,40 @@ type transport struct {
 	manager   *switchgear.Manager
 	base      http.RoundTripper
 	callee    string
+	trusts    func(host string) bool
 	instances []string
 	pools     sync.Map // *switchgear.Breaker → *pool
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	b := t.manager.Breaker(t.key(req))
-	c := &call{transport: t, breaker: b, cause: cause.Of(req.Context()), start: time.Now()}
-	var err error
-	if c.permit, err = b.Acquire(); err == nil {
-		err = t.choose(c, req)
+	route, _ := req.Context().Value(routeKey{}).(string)
+	b := t.manager.Breaker(t.key(req)).Route(route)
+	c, err := outbound.Begin(req.Context(), t.manager, b, route)
+	var to *instance
+	if err == nil {
+		to, err = t.choose(c)
 	}
 	if err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
-		c.cause.Record(cause.Origin{Circuit: b.Circuit().ID.String(), Kind: "not_permitted"})
 		return nil, err
 	}
 	panicked := true
 	defer func() {
 		if panicked {
-			c.release()
+			c.Release()
 		}
 	}()
-	res, err := t.base.RoundTrip(c.address(req))
+	res, err := t.base.RoundTrip(to.direct(req))
 	panicked = false
-	c.latency = time.Since(c.start)
-	o := classify(res, err)
+	c.Answered()
+	o, mark := classify(res, err, t.trusts(req.URL.Host))
 	if err != nil || o.Verdict != breaker.Success || ended(res) {
-		c.done(res, err, o)
+		c.Done(err, status(res), o, mark)
 		return res, err
 	}
-	res.Body = &body{ReadCloser: res.Body, call: c, response: res}
+	res.Body = guard(c, res)
 	return res, nil
 }
 
@@ -107,21 +117,7 @@ func (t *transport) key(req *http.Request) switchgear.Key {
 	return switchgear.KeyOfHost(req.URL.Host)
 }
 
-// call is one request under way.
-type call struct {
-	transport *transport
-	breaker   *switchgear.Breaker
-	cause     *cause.Cause
-	permit    switchgear.Permit
-	instance  *instance
-	part      breaker.Permit
-	apart     bool // the instance is judged by itself: the circuit learns nothing
-	tally     *breaker.Tally
-	start     time.Time
-	latency   time.Duration
-}
-
-// pool is the instances of one callee as a transport chooses among them.
+// pool is the instances of one circuit as a transport chooses among them.
 type pool struct {
 	instances []*instance
 	next      atomic.Uint32
@@ -146,75 +142,36 @@ func (t *transport) pool(b *switchgear.Breaker) *pool {
 	return p
 }
 
-// choose picks an instance that takes calls, before anything is sent, and
-// resolves the labels of the call. An error gives the circuit's permit back.
-func (t *transport) choose(c *call, req *http.Request) error {
-	route, _ := req.Context().Value(routeKey{}).(string)
+// choose picks an instance that takes calls, before anything is sent; nil where
+// there is nothing to choose from. An error has ended the call.
+func (t *transport) choose(c *outbound.Call) (*instance, error) {
 	if len(t.instances) == 0 {
-		c.tally = c.breaker.Circuit().Tally(route, "")
-		return nil
+		return nil, nil
 	}
-	p := t.pool(c.breaker)
+	p := t.pool(c.Breaker)
 	first := p.next.Add(1)
 	var err error
 	for i := range uint32(len(p.instances)) {
 		x := p.instances[(first+i)%uint32(len(p.instances))]
-		c.instance = x
-		if x.part != nil {
-			if c.part, err = x.part.Acquire(); err != nil {
-				continue
-			}
-			c.apart = x.part.View().State != breaker.Closed
+		if err = c.Choose(x.address, x.part); err == nil {
+			return x, nil
 		}
-		c.tally = c.breaker.Circuit().Tally(route, x.address)
-		return nil
 	}
-	c.permit.Release()
-	return err
+	c.Refuse()
+	return nil, err
 }
 
-func (c *call) address(req *http.Request) *http.Request {
-	if c.instance == nil {
+// direct sends a request to the instance; a nil one leaves it as it is.
+func (x *instance) direct(req *http.Request) *http.Request {
+	if x == nil {
 		return req
 	}
 	to := *req
 	u := *req.URL
-	u.Host = c.instance.address
+	u.Host = x.address
 	to.URL = &u
 	if to.Host == "" {
 		to.Host = req.URL.Host
 	}
 	return &to
-}
-
-// done reports the outcome to the circuit, the instance and the labels.
-func (c *call) done(res *http.Response, err error, o switchgear.Outcome) {
-	o.Latency = c.latency
-	r := switchgear.Result{Err: err, Default: o}
-	if res != nil {
-		r.Status = res.StatusCode
-	}
-	o = c.transport.manager.Classify(r)
-	if o.Verdict == breaker.Failure || o.Verdict == breaker.Inherited {
-		c.cause.Record(origin(c.breaker, res, o))
-	}
-	counted := true
-	if c.apart {
-		c.permit.Release()
-	} else {
-		counted = c.permit.Done(o)
-	}
-	if c.instance != nil && c.instance.part != nil {
-		counted = c.part.Done(o) && counted
-	}
-	if counted && c.tally != nil {
-		c.tally.Add(o, c.latency)
-	}
-}
-
-func (c *call) release() {
-	c.permit.Release()
-	if c.instance != nil && c.instance.part != nil {
-		c.part.Release()
-	}
 }
