@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/internal/cause"
@@ -18,15 +19,43 @@ const (
 	hopsParam   = "switchgear-hops="
 )
 
+// HandlerOption is a rarer choice of Handler.
+type HandlerOption func(*handler)
+
+// WithMaxConcurrentCalls sheds what is above n requests at work at once: 503 with
+// a Retry-After of a second. 0, the default, sheds none.
+func WithMaxConcurrentCalls(n int) HandlerOption {
+	return func(h *handler) { h.most = int64(n) }
+}
+
 // Handler lets a server say whose fault its own failure is: where a guarded call
 // made for a request has failed or was not permitted, a 5xx answer carries the
 // mark that callers read as inherited. Make those calls with the request's
 // context.
-func Handler(m *switchgear.Manager, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, c := cause.Watch(r.Context())
-		next.ServeHTTP(&marker{ResponseWriter: w, cause: c, service: m.Service()}, r.WithContext(ctx))
-	})
+func Handler(m *switchgear.Manager, next http.Handler, options ...HandlerOption) http.Handler {
+	h := &handler{service: m.Service(), next: next}
+	for _, o := range options {
+		o(h)
+	}
+	return h
+}
+
+type handler struct {
+	service string
+	next    http.Handler
+	most    int64
+	atWork  atomic.Int64
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.atWork.Add(-1)
+	if n := h.atWork.Add(1); h.most > 0 && n > h.most {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "maxConcurrentCalls are at work", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, c := cause.Watch(r.Context())
+	h.next.ServeHTTP(&marker{ResponseWriter: w, cause: c, service: h.service}, r.WithContext(ctx))
 }
 
 // marker adds the mark before the header is written.
