@@ -95,6 +95,7 @@ type sending struct {
 	ctx      func() error
 	sent     atomic.Bool // an attempt has reached a connection
 	answered atomic.Bool // the status is the server's word, not the client's
+	tries    atomic.Uint32
 	refused  atomic.Pointer[refusal]
 }
 

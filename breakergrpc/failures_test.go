@@ -32,6 +32,7 @@ func TestFailuresHaveTheOutcomesOfTheTable(t *testing.T) {
 	for name, call := range map[string]func(context.Context, *grpc.ClientConn){"unary": unary, "stream": stream} {
 		t.Run(name, func(t *testing.T) {
 			failures.Run(t, failures.GRPC, func(ctx context.Context, t *testing.T, p *failures.Peer, judged func(breaker.Outcome)) {
+				t.Helper()
 				m, err := switchgear.New(switchgear.Config{Service: "web", Classify: func(r switchgear.Result) switchgear.Outcome {
 					judged(r.Default)
 					return r.Default

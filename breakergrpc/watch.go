@@ -24,6 +24,11 @@ func (watcher) HandleRPC(ctx context.Context, e stats.RPCStats) {
 	switch e := e.(type) {
 	case *stats.Begin:
 		s.answered.Store(false)
+		if !e.IsTransparentRetryAttempt { // of such a try the server has seen nothing
+			if n := s.tries.Add(1); n > 1 {
+				s.SetAttempt(uint8(min(n, 255)))
+			}
+		}
 	case *stats.OutHeader:
 		s.sent.Store(true)
 		s.SetAttempt(attempt(e.Header))
@@ -36,7 +41,9 @@ func (watcher) HandleRPC(ctx context.Context, e stats.RPCStats) {
 	}
 }
 
-// attempt reads grpc-previous-rpc-attempts: 0, not known, where it is missing.
+// attempt reads grpc-previous-rpc-attempts, as whoever retries by itself may set
+// it: 0, not known, where it is missing. What grpc-go's own retries send does not
+// show here: they are counted.
 func attempt(md metadata.MD) uint8 {
 	v := md.Get("grpc-previous-rpc-attempts")
 	if len(v) == 0 {

@@ -16,6 +16,7 @@ func TestFailuresHaveTheOutcomesOfTheTable(t *testing.T) {
 	for _, d := range []failures.Dialect{failures.HTTP1, failures.HTTP2} {
 		t.Run(string(d), func(t *testing.T) {
 			failures.Run(t, d, func(ctx context.Context, t *testing.T, p *failures.Peer, judged func(breaker.Outcome)) {
+				t.Helper()
 				base := &http.Transport{DialContext: p.Dial}
 				if d == failures.HTTP2 {
 					base.Protocols = new(http.Protocols)

@@ -52,6 +52,9 @@ var grain = []struct {
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/demo"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
+	{"/examples/grpc", []string{"", "/breakergrpc"}, "an example uses what users can"},
+	{"/examples/http", []string{"", "/breakerhttp"}, "an example uses what users can"},
+	{"/examples/sql", []string{""}, "an example uses what users can"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
 	{"/tools/mutants", nil, "a tool reads the sources; it must not depend on what it changes"},
 }

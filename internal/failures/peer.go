@@ -29,7 +29,7 @@ type Peer struct {
 }
 
 // Serve starts a peer that ends with the test.
-func (f Failure) Serve(t testing.TB, d Dialect) *Peer {
+func (f Failure) Serve(t *testing.T, d Dialect) *Peer {
 	t.Helper()
 	p := &Peer{Address: unknown, failure: f, dialect: d, done: make(chan struct{}), received: make(chan struct{})}
 	if f.way == unresolved {
@@ -63,7 +63,7 @@ func (f Failure) Serve(t testing.TB, d Dialect) *Peer {
 }
 
 // resolve makes the dialer ask a name server on loopback that knows no name.
-func (p *Peer) resolve(t testing.TB) {
+func (p *Peer) resolve(t *testing.T) {
 	t.Helper()
 	server, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
