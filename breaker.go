@@ -2,6 +2,7 @@ package switchgear
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/cause"
@@ -15,7 +16,9 @@ type Breaker struct {
 	key     Key
 	manager *Manager
 	circuit *fleet.Circuit
+	whole   atomic.Bool         // Undivided was said
 	routes  map[string]struct{} // with breakers of their own; guarded by manager.making
+	full    atomic.Bool         // no further route
 }
 
 // Permit is the right to make one call. Done reports its outcome; Release frees
@@ -36,6 +39,21 @@ func (b *Breaker) Mode() Mode { return b.engine.View().Mode }
 
 // Circuit is the fleet's half of the breaker, for switchgear's own transports.
 func (b *Breaker) Circuit() *fleet.Circuit { return b.circuit }
+
+// Undivided is for transports: the callee has one address, so that an instance
+// behind it can't be told apart. The log says so, once.
+func (b *Breaker) Undivided() {
+	if !b.whole.Load() && b.whole.CompareAndSwap(false, true) {
+		b.manager.log.Info("callee has one address: an instance behind it can't be left out", "circuit", b.circuit.ID.String())
+	}
+}
+
+// Divided reports whether the callee's instances can be left out one by one, as
+// far as calls have shown.
+func (b *Breaker) Divided() bool {
+	instances, _ := b.circuit.Size()
+	return instances > 0
+}
 
 // Do calls fn if the breaker permits it, classifies its error and returns what
 // fn returned. An error that wraps ErrNotPermitted means that fn did not run. A

@@ -22,17 +22,29 @@ func (b *Breaker) Route(route string) *Breaker {
 	if r := m.known(k); r != nil {
 		return r
 	}
-	m.making.Lock()
-	if _, known := b.routes[route]; !known {
-		if len(b.routes) >= maxRoutes {
-			k.Route = "other"
-		} else {
-			if b.routes == nil {
-				b.routes = make(map[string]struct{})
-			}
-			b.routes[route] = struct{}{}
-		}
+	if !b.takes(route) {
+		k.Route = "other"
 	}
-	m.making.Unlock()
 	return m.Breaker(k)
+}
+
+// takes reports whether a route gets a breaker of its own.
+func (b *Breaker) takes(route string) bool {
+	if b.full.Load() {
+		return false
+	}
+	b.manager.making.Lock()
+	defer b.manager.making.Unlock()
+	if _, known := b.routes[route]; known {
+		return true
+	}
+	if len(b.routes) >= maxRoutes {
+		b.full.Store(true)
+		return false
+	}
+	if b.routes == nil {
+		b.routes = make(map[string]struct{})
+	}
+	b.routes[route] = struct{}{}
+	return true
 }

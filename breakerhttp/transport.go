@@ -8,6 +8,7 @@ package breakerhttp
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,10 +29,20 @@ func WithCallee(name string) Option {
 
 // WithInstances gives the addresses (host:port) that serve the callee. The
 // transport chooses among them before sending, evenly, and leaves out those that
-// control has opened; it never sends a request a second time. Without it, or
-// behind one virtual address, a faulty instance is found but can't be left out.
+// control has opened; it never sends a request a second time. Without it, behind
+// one virtual address, a faulty instance can't be told apart nor left out: the
+// manager's log says so once for each circuit.
 func WithInstances(addresses ...string) Option {
-	return func(t *transport) { t.instances = addresses }
+	addresses = slices.Clone(addresses)
+	return WithResolver(func() []string { return addresses })
+}
+
+// WithResolver is WithInstances for addresses that come and go: resolve gives
+// those of now. It is asked with each request, so it must be cheap, not block and
+// be safe for concurrent use; it may not change a slice that it has given. While
+// it gives none, requests go where their URL says.
+func WithResolver(resolve func() []string) Option {
+	return func(t *transport) { t.resolve = resolve }
 }
 
 // WithTrust says from which hosts a mark is believed that a failure is inherited.
@@ -62,7 +73,7 @@ func Transport(m *switchgear.Manager, base http.RoundTripper, options ...Option)
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	t := &transport{manager: m, base: base, trusts: cause.Inside}
+	t := &transport{manager: m, base: base, trusts: cause.Inside, resolve: func() []string { return nil }}
 	for _, o := range options {
 		o(t)
 	}
@@ -70,12 +81,12 @@ func Transport(m *switchgear.Manager, base http.RoundTripper, options ...Option)
 }
 
 type transport struct {
-	manager   *switchgear.Manager
-	base      http.RoundTripper
-	callee    string
-	trusts    func(host string) bool
-	instances []string
-	pools     sync.Map // *switchgear.Breaker → *pool
+	manager *switchgear.Manager
+	base    http.RoundTripper
+	callee  string
+	trusts  func(host string) bool
+	resolve func() []string
+	pools   sync.Map // *switchgear.Breaker → *pool
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -119,6 +130,7 @@ func (t *transport) key(req *http.Request) switchgear.Key {
 
 // pool is the instances of one circuit as a transport chooses among them.
 type pool struct {
+	addresses []string
 	instances []*instance
 	next      atomic.Uint32
 }
@@ -128,27 +140,29 @@ type instance struct {
 	part    *fleet.Instance // nil where there are too many
 }
 
-func (t *transport) pool(b *switchgear.Breaker) *pool {
-	if known, ok := t.pools.Load(b); ok {
-		p, _ := known.(*pool)
+// pool of a circuit's instances, made anew when their addresses have changed.
+func (t *transport) pool(b *switchgear.Breaker, addresses []string) *pool {
+	known, _ := t.pools.Load(b)
+	if p, ok := known.(*pool); ok && slices.Equal(p.addresses, addresses) {
 		return p
 	}
-	p := &pool{}
-	for _, a := range t.instances {
+	p := &pool{addresses: addresses}
+	for _, a := range addresses {
 		p.instances = append(p.instances, &instance{address: a, part: b.Circuit().Instance(a)})
 	}
-	first, _ := t.pools.LoadOrStore(b, p)
-	p, _ = first.(*pool)
+	t.pools.Store(b, p)
 	return p
 }
 
 // choose picks an instance that takes calls, before anything is sent; nil where
 // there is nothing to choose from. An error has ended the call.
 func (t *transport) choose(c *outbound.Call) (*instance, error) {
-	if len(t.instances) == 0 {
+	addresses := t.resolve()
+	if len(addresses) == 0 {
+		c.Breaker.Undivided()
 		return nil, nil
 	}
-	p := t.pool(c.Breaker)
+	p := t.pool(c.Breaker, addresses)
 	first := p.next.Add(1)
 	var err error
 	for i := range uint32(len(p.instances)) {
