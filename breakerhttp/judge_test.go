@@ -83,3 +83,24 @@ func TestARouteThatAPolicySelectsHasItsOwnCircuit(t *testing.T) {
 		t.Errorf("the first route's breaker is now that of %s", again.Key())
 	}
 }
+
+// TestABodyThatIsNoneIsAReset answers with a chunk that is none: no error of the
+// network, but the answer is not whole.
+func TestABodyThatIsNoneIsAReset(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n"))
+		_ = conn.Close()
+	})
+	m := manager(t, "web")
+	if _, err := get(t, t.Context(), client(t, m, breakerhttp.WithCallee("callee")), url); err == nil {
+		t.Fatal("the body was read")
+	}
+	if n := m.Breaker(switchgear.Key{Callee: "callee"}).Circuit().Breaker.Counts(); n.Failed != 1 || n.Kinds[breaker.Reset] != 1 {
+		t.Errorf("counted %+v: want one reset", n)
+	}
+}
