@@ -33,7 +33,10 @@ var grain = []struct {
 	{"/internal/sim/evaluate", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial"}, "a judge runs the contenders as they are and looks into none of them"},
 	{"/internal/sim/story", []string{"/breaker", "/policy", "/internal/control", "/internal/sim", "/internal/sim/scenario", "/internal/fleet"}, "the ten scenarios are played as users' files are: by the scenario's own words"},
 	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "the manager is the shell of a process: it must not need a simulator or a transport"},
-	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet"}, "a transport uses a manager; policies reach it through breakers"},
+	{"/internal/outbound", []string{"", "/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "one guarded call is the same for every transport, and knows none of them"},
+	{"/internal/failures", []string{"/breaker"}, "the table of failures breaks a peer; how an adapter judges it is the adapter's"},
+	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet", "/internal/outbound"}, "a transport uses a manager; policies reach it through breakers"},
+	{"/breakergrpc", []string{"", "/breaker", "/internal/cause", "/internal/fleet", "/internal/outbound"}, "the same for gRPC, in a module of its own: who does not use it does not load it"},
 	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},
 
 	{"/link/wire", []string{"/breaker", "/policy", "/internal/fleet", "/link/gen"}, "the wire form of messages, and nothing that sends them"},
@@ -49,6 +52,9 @@ var grain = []struct {
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/demo"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
+	{"/examples/grpc", []string{"", "/breakergrpc"}, "an example uses what users can"},
+	{"/examples/http", []string{"", "/breakerhttp"}, "an example uses what users can"},
+	{"/examples/sql", []string{""}, "an example uses what users can"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
 	{"/tools/mutants", nil, "a tool reads the sources; it must not depend on what it changes"},
 }
@@ -70,7 +76,7 @@ var impure = map[string]string{
 }
 
 // modules with requirements of their own; all else is the root's.
-var modules = []string{"/link", "/server", "/bench", "/examples", "/tools"}
+var modules = []string{"/link", "/breakergrpc", "/server", "/bench", "/examples", "/tools"}
 
 func TestImportsGoWithTheGrain(t *testing.T) {
 	seen := make(map[string]bool)
