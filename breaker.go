@@ -2,6 +2,8 @@ package switchgear
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/cause"
@@ -15,6 +17,8 @@ type Breaker struct {
 	key     Key
 	manager *Manager
 	circuit *fleet.Circuit
+	made    time.Duration
+	history atomic.Pointer[history]
 }
 
 // Permit is the right to make one call. Done reports its outcome; Release frees
