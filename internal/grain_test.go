@@ -34,7 +34,11 @@ var grain = []struct {
 	{"/internal/sim/story", []string{"/breaker", "/policy", "/internal/control", "/internal/sim", "/internal/sim/scenario", "/internal/fleet"}, "the ten scenarios are played as users' files are: by the scenario's own words"},
 	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "the manager is the shell of a process: it must not need a simulator or a transport"},
 	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet"}, "a transport uses a manager; policies reach it through breakers"},
-	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},
+	{"/switchgeartest", []string{"", "/breaker", "/policy", "/internal/fleet"}, "for users' tests: it sees what users see, and speaks as a daemon does where it stands in for one"},
+	{"/internal/metric", []string{"", "/breaker"}, "the list of metrics is a leaf that every exporter shares: it knows none of them"},
+
+	{"/breakerprom", []string{"", "/internal/metric"}, "an exporter reads the manager's metrics port; it knows no other exporter and no transport"},
+	{"/breakerotel", []string{"", "/internal/metric"}, "an exporter reads the manager's metrics port; it knows no other exporter and no transport"},
 
 	{"/link/wire", []string{"/breaker", "/policy", "/internal/fleet", "/link/gen"}, "the wire form of messages, and nothing that sends them"},
 	{"/link", []string{"", "/internal/fleet", "/link/gen", "/link/wire"}, "a link carries messages between a manager and a daemon; it decides nothing"},
@@ -50,6 +54,7 @@ var grain = []struct {
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
+	{"/examples/statsd", []string{""}, "an exporter of one's own needs the manager only"},
 	{"/tools/mutants", nil, "a tool reads the sources; it must not depend on what it changes"},
 }
 
@@ -70,7 +75,7 @@ var impure = map[string]string{
 }
 
 // modules with requirements of their own; all else is the root's.
-var modules = []string{"/link", "/server", "/bench", "/examples", "/tools"}
+var modules = []string{"/link", "/breakerprom", "/breakerotel", "/server", "/bench", "/examples", "/tools"}
 
 func TestImportsGoWithTheGrain(t *testing.T) {
 	seen := make(map[string]bool)
