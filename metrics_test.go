@@ -154,3 +154,40 @@ func BenchmarkMetrics(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/breaker")
 }
+
+// What a call costs while nobody reads, and while someone reads a thousand times
+// a second: far more often than any scrape.
+func BenchmarkCallWhileMetricsAreRead(b *testing.B) {
+	for name, pause := range map[string]time.Duration{"never": time.Hour, "each_ms": time.Millisecond} {
+		b.Run(name, func(b *testing.B) {
+			m, err := switchgear.New(switchgear.Config{Service: "checkout"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer m.Close()
+			x := m.Breaker(switchgear.Key{Callee: "ledger"})
+			done := make(chan struct{})
+			read := time.NewTicker(pause)
+			defer read.Stop()
+			defer close(done)
+			go func() {
+				for {
+					select {
+					case <-done:
+						return
+					case <-read.C:
+						for range m.Metrics() {
+						}
+					}
+				}
+			}()
+			for b.Loop() {
+				p, err := x.Acquire()
+				if err != nil {
+					b.Fatal(err)
+				}
+				p.Done(switchgear.Outcome{})
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -26,7 +27,9 @@ var update = flag.Bool("update", false, "write the names into testdata")
 
 func newManager(t *testing.T) *switchgear.Manager {
 	t.Helper()
-	m, err := switchgear.New(switchgear.Config{Service: "checkout"})
+	var settings switchgear.Settings
+	settings.Breaker.Wait.Base, settings.Breaker.Wait.Max = time.Hour, time.Hour // open for all of a test
+	m, err := switchgear.New(switchgear.Config{Service: "checkout"}, switchgear.WithSettings(settings))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -22,7 +23,9 @@ var update = flag.Bool("update", false, "write the names into testdata")
 
 func newManager(t *testing.T, service string) *switchgear.Manager {
 	t.Helper()
-	m, err := switchgear.New(switchgear.Config{Service: service})
+	var settings switchgear.Settings
+	settings.Breaker.Wait.Base, settings.Breaker.Wait.Max = time.Hour, time.Hour // open for all of a test
+	m, err := switchgear.New(switchgear.Config{Service: service}, switchgear.WithSettings(settings))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"slices"
@@ -96,6 +97,58 @@ func TestCircuitsBeyondTheCapAreSummed(t *testing.T) {
 		if strings.HasPrefix(series, "breaker.state{,other") {
 			t.Errorf("%s: a sum is in no one state", series)
 		}
+	}
+}
+
+// source is a manager whose breakers come and go as a test wants.
+type source map[string]uint64 // callee → successes
+
+func (s source) Metrics() iter.Seq[switchgear.CircuitMetrics] {
+	return func(yield func(switchgear.CircuitMetrics) bool) {
+		for callee, n := range s {
+			c := switchgear.CircuitMetrics{Key: switchgear.Key{Callee: callee, Namespace: "default"}, Share: 1}
+			c.Succeeded = n
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+func (s source) Stats() switchgear.Stats { return switchgear.Stats{Breakers: len(s)} }
+
+func TestTheSumOfOthersNeverShrinks(t *testing.T) {
+	s := source{"own": 5}
+	r := metric.NewReader(s, 1)
+	read(r)
+	s["a"], s["b"] = 70, 30
+	for _, step := range []struct {
+		why    string
+		change func()
+		want   float64
+	}{
+		{"two are folded", func() {}, 100},
+		{"one has gone", func() { delete(s, "a") }, 100},
+		{"what is left goes on", func() { s["b"] = 40 }, 110},
+		{"all have gone", func() { delete(s, "b") }, 110},
+		{"another comes", func() { s["c"] = 1 }, 111},
+	} {
+		step.change()
+		if got := read(r)["calls{,other,,success}"]; got != step.want {
+			t.Errorf("%s: the sum is %v, want %v", step.why, got, step.want)
+		}
+	}
+}
+
+func TestACircuitThatIsGoneLeavesItsPlaceToAnother(t *testing.T) {
+	s := source{"first": 1}
+	r := metric.NewReader(s, 1)
+	read(r)
+	delete(s, "first")
+	read(r)
+	s["second"] = 1
+	if _, own := read(r)["calls{default,second,,success}"]; !own {
+		t.Error("the second has no series of its own")
 	}
 }
 

@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"iter"
 	"strings"
 	"sync"
 
@@ -13,12 +14,18 @@ import (
 // Raising it costs 44 series a circuit.
 const DefaultCircuits = 180
 
+// Source is a manager, as a Reader needs it.
+type Source interface {
+	Metrics() iter.Seq[switchgear.CircuitMetrics]
+	Stats() switchgear.Stats
+}
+
 // Reader reads a manager's metrics with a bound on their number: circuits beyond
 // the cap are summed into one. Which circuits have series of their own does not
 // change while they exist. Safe for concurrent use.
 type Reader struct {
-	manager *switchgear.Manager
-	most    int
+	source Source
+	most   int
 
 	mu   sync.Mutex
 	own  map[switchgear.Key]bool // true if it was seen in this reading
@@ -37,11 +44,11 @@ type Sample struct {
 
 // NewReader makes a reader; most circuits have series of their own,
 // DefaultCircuits if it is 0.
-func NewReader(m *switchgear.Manager, most int) *Reader {
+func NewReader(from Source, most int) *Reader {
 	if most <= 0 {
 		most = DefaultCircuits
 	}
-	return &Reader{manager: m, most: most, own: make(map[switchgear.Key]bool), held: make(map[string]held)}
+	return &Reader{source: from, most: most, own: make(map[switchgear.Key]bool), held: make(map[string]held)}
 }
 
 // Read hands over every sample of the circuits that have series of their own, of
@@ -55,7 +62,7 @@ func (r *Reader) Read(sample func(Sample), circuit func(*switchgear.CircuitMetri
 	}
 	var rest switchgear.CircuitMetrics
 	folded := 0
-	for c := range r.manager.Metrics() {
+	for c := range r.source.Metrics() {
 		if _, known := r.own[c.Key]; !known && len(r.own) >= r.most {
 			fold(&rest, &c, folded == 0)
 			folded++
@@ -78,7 +85,7 @@ func (r *Reader) Read(sample func(Sample), circuit func(*switchgear.CircuitMetri
 		}
 		r.others(&rest, sample)
 	}
-	s := r.manager.Stats()
+	s := r.source.Stats()
 	for i := range List {
 		if f := List[i].manager; f != nil {
 			sample(Sample{Metric: i, Value: f(&s, folded)})
