@@ -20,6 +20,8 @@ type Breaker struct {
 	whole   atomic.Bool         // Undivided was said
 	routes  map[string]struct{} // with breakers of their own; guarded by manager.making
 	full    atomic.Bool         // no further route
+	made    time.Duration
+	history atomic.Pointer[history]
 }
 
 // Permit is the right to make one call. Done reports its outcome; Release frees

@@ -22,12 +22,14 @@ type Manager struct {
 	policies   *policy.Set
 	strategies map[string]breaker.Strategy
 
-	origin   time.Time
-	clock    *breaker.Clock
-	breakers sync.Map // Key → *Breaker
-	making   sync.Mutex
-	events   hub
-	linked   atomic.Bool
+	origin                time.Time
+	clock                 *breaker.Clock
+	breakers              sync.Map // Key → *Breaker
+	making                sync.Mutex
+	events                hub
+	linked                atomic.Bool
+	linkUps, linkFailures atomic.Uint64
+	readAt                atomic.Int64 // up to when readers of metrics were told
 
 	mu      sync.Mutex // one goroutine at a time in replica
 	replica *fleet.Replica
@@ -105,7 +107,7 @@ func (m *Manager) make(k Key) *Breaker {
 		m.breakers.Store(k, b)
 		return b
 	}
-	b := &Breaker{key: k, manager: m}
+	b := &Breaker{key: k, manager: m, made: m.now()}
 	b.circuit = m.replica.Guard(id, m.settings(id))
 	b.circuit.Owner = b
 	b.engine = b.circuit.Breaker
@@ -167,6 +169,7 @@ func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) 
 	if b == nil {
 		return
 	}
+	b.changed(t)
 	s.events.publish(Event{
 		Key: b.key, Instance: instance, At: s.origin.Add(t.At),
 		From: t.From, To: t.To, FromMode: t.FromMode, Mode: t.ToMode, Generation: t.Generation, Why: t.Why,

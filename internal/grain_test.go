@@ -37,7 +37,11 @@ var grain = []struct {
 	{"/internal/failures", []string{"/breaker"}, "the table of failures breaks a peer; how an adapter judges it is the adapter's"},
 	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet", "/internal/outbound"}, "a transport uses a manager; policies reach it through breakers"},
 	{"/breakergrpc", []string{"", "/breaker", "/internal/cause", "/internal/fleet", "/internal/outbound"}, "the same for gRPC, in a module of its own: who does not use it does not load it"},
-	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},
+	{"/switchgeartest", []string{"", "/breaker", "/policy", "/internal/fleet"}, "for users' tests: it sees what users see, and speaks as a daemon does where it stands in for one"},
+	{"/internal/metric", []string{"", "/breaker"}, "the list of metrics is a leaf that every exporter shares: it knows none of them"},
+
+	{"/breakerprom", []string{"", "/internal/metric"}, "an exporter reads the manager's metrics port; it knows no other exporter and no transport"},
+	{"/breakerotel", []string{"", "/internal/metric"}, "an exporter reads the manager's metrics port; it knows no other exporter and no transport"},
 
 	{"/link/wire", []string{"/breaker", "/policy", "/internal/fleet", "/link/gen"}, "the wire form of messages, and nothing that sends them"},
 	{"/link", []string{"", "/internal/fleet", "/link/gen", "/link/wire"}, "a link carries messages between a manager and a daemon; it decides nothing"},
@@ -56,6 +60,7 @@ var grain = []struct {
 	{"/examples/http", []string{"", "/breakerhttp"}, "an example uses what users can"},
 	{"/examples/sql", []string{""}, "an example uses what users can"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
+	{"/examples/statsd", []string{""}, "an exporter of one's own needs the manager only"},
 	{"/tools/mutants", nil, "a tool reads the sources; it must not depend on what it changes"},
 }
 
@@ -76,7 +81,7 @@ var impure = map[string]string{
 }
 
 // modules with requirements of their own; all else is the root's.
-var modules = []string{"/link", "/breakergrpc", "/server", "/bench", "/examples", "/tools"}
+var modules = []string{"/link", "/breakergrpc", "/breakerprom", "/breakerotel", "/server", "/bench", "/examples", "/tools"}
 
 func TestImportsGoWithTheGrain(t *testing.T) {
 	seen := make(map[string]bool)

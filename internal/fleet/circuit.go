@@ -165,6 +165,19 @@ func (c *Circuit) Size() (instances, labels int) {
 	return len(c.instances), len(c.cells)
 }
 
+// Ejected is how many instances have breakers of their own, and how many of
+// those are not closed.
+func (c *Circuit) Ejected() (instances, open int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.instances {
+		if x.State() != breaker.Closed {
+			open++
+		}
+	}
+	return len(c.instances), open
+}
+
 // obedient are the settings of an instance's breaker: no rule of its own.
 var obedient = breaker.Settings{}.WithDefaults()
 
