@@ -107,7 +107,7 @@ func (t *transport) key(req *http.Request) switchgear.Key {
 	if t.callee != "" {
 		return switchgear.Key{Callee: t.callee}
 	}
-	return switchgear.KeyOfHost(req.URL.Host)
+	return t.manager.KeyOfHost(req.URL.Host)
 }
 
 // call is one request under way.
