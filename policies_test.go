@@ -57,6 +57,7 @@ type filed struct {
 }
 
 func newFiled(t *testing.T, path string) *filed {
+	t.Helper()
 	f := &filed{T: t, path: path}
 	m, err := switchgear.New(switchgear.Config{Service: "checkout", Logger: slog.New(slog.NewTextHandler(&f.log, nil))}, switchgear.WithPolicyFile(path))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,6 +165,8 @@ func numberOf(n *Node) (float64, bool) {
 	return v + 0, err == nil
 }
 
+var durations = regexp.MustCompile(durationShape)
+
 const aDuration = `want a duration like "1.5s", "200ms" or "1h30m"`
 
 func (d *domain) parseDuration(n *Node) (any, *wrong) {
@@ -174,7 +177,7 @@ func (d *domain) parseDuration(n *Node) (any, *wrong) {
 	v, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return nil, &wrong{aDuration, true} // the schema's pattern knows no greatest number
+		return nil, &wrong{aDuration, durations.MatchString(text)} // the schema's pattern knows no greatest number
 	case !d.holds(v.Seconds()):
 		return nil, &wrong{"want " + d.span(), true}
 	}

@@ -55,13 +55,13 @@ var fields = []field{
 
 // Places of the fields that contradict each other, or that say more of others.
 var (
-	atMode, atOpenAbove        = place("mode"), place("openAbove")
-	atFailureRate              = place("failureRateThreshold")
-	atSlowRate, atSlowDuration = place("slowCallRateThreshold"), place("slowCallDurationThreshold")
-	atConsecutive, atStrategy  = place("consecutiveFailures"), place("strategy")
-	atMinimum, atWindowSize    = place("minimumNumberOfCalls"), place("windowSize")
-	atWait, atMaxWait          = place("waitDurationInOpenState"), place("maxWaitDurationInOpenState")
-	atSteps, atSlowStart       = place("rampStepPercents"), place("slowStartWindow")
+	atMode, atOpenAbove       = place("mode"), place("openAbove")
+	atFailureRate             = place("failureRateThreshold")
+	atSlowRate                = place("slowCallRateThreshold")
+	atConsecutive, atStrategy = place("consecutiveFailures"), place("strategy")
+	atMinimum, atWindowSize   = place("minimumNumberOfCalls"), place("windowSize")
+	atWait, atMaxWait         = place("waitDurationInOpenState"), place("maxWaitDurationInOpenState")
+	atSteps, atSlowStart      = place("rampStepPercents"), place("slowStartWindow")
 
 	rules = []int{atFailureRate, atSlowRate, atConsecutive, atStrategy} // each says when to open
 )

@@ -17,11 +17,11 @@ func one(name, meta, spec string) string {
 	return fmt.Sprintf(`{"apiVersion":"switchgear/v1","kind":"CircuitPolicy","metadata":{"name":%q%s},"spec":{%s}}`, name, meta, spec)
 }
 
-func decode(t testing.TB, policies ...string) *Set {
-	t.Helper()
+func decode(tb testing.TB, policies ...string) *Set {
+	tb.Helper()
 	set, err := Decode([]byte("[" + strings.Join(policies, ",\n") + "]"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return set
 }
@@ -123,7 +123,7 @@ func TestAPresetYieldsToItsPolicyAndMeansTheSameEverywhere(t *testing.T) {
 			t.Errorf("preset %s: %v", presets[i].name, err)
 		}
 		for _, v := range presets[i].values {
-			if f := &fields[v.field]; words(f.get(s)) != words(v.value) && !(v.field == atFailureRate && s.Automatic()) {
+			if f := &fields[v.field]; words(f.get(s)) != words(v.value) && (v.field != atFailureRate || !s.Automatic()) {
 				t.Errorf("preset %s: %s is %s: want %s", presets[i].name, f.name, words(f.get(s)), words(v.value))
 			}
 		}

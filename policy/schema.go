@@ -9,12 +9,13 @@ import (
 const SchemaID = "https://switchgear.dev/schemas/policy-v1.json"
 
 // What a name is, as far as a pattern can say; lengths count characters there,
-// and bytes in the decoder.
+// and bytes in the decoder. Control characters stand for themselves: how they are
+// escaped differs among regular expressions.
 const (
-	nameShape     = `^[^\u0000-\u001f\u007f-\u009f]+$`
-	maybeShape    = `^[^\u0000-\u001f\u007f-\u009f]*$`
-	pathShape     = `^(/[^\u0000-\u001f\u007f-\u009f #]*)?$`
-	durationShape = `^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h))+)$`
+	nameShape     = "^[^\x00-\x1f\x7f-\u009f]+$"
+	maybeShape    = "^[^\x00-\x1f\x7f-\u009f]*$"
+	pathShape     = "^(/[^\x00-\x1f\x7f-\u009f #]*)?$"
+	durationShape = `^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
 )
 
 type object = map[string]any
