@@ -116,7 +116,7 @@ func TestAPolicyFileReachesLiveBreakersWithinASecond(t *testing.T) {
 		// As it is being written: the length changes, the end is missing.
 		whole := circuitPolicy("p", slow+`"quorum":5`)
 		f.write(whole[:len(whole)/2])
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(600 * time.Millisecond) // so that one look sees it
 		f.write(whole)
 		f.within(5)
 		if f.log.count("level=ERROR") != 0 {
