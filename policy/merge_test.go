@@ -408,3 +408,10 @@ func TestAStrategyIsKnownByItsName(t *testing.T) {
 		t.Error("a strategy in code has no name to travel by")
 	}
 }
+
+func TestADecodedPolicyIsNeverDroppedInTheMerge(t *testing.T) {
+	s := decode(t, one("slow", "", `"failureRateThreshold": 60, "waitDurationInOpenState": "30s"`)).Settings(webPay)
+	if b := &s.Breaker; b.FailureRateThreshold != 60 || b.Wait.Base != 30*time.Second || b.Wait.Max != 30*time.Second {
+		t.Errorf("threshold %v, %+v: the policy was dropped without a word", b.FailureRateThreshold, b.Wait)
+	}
+}
