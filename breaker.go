@@ -8,6 +8,7 @@ import (
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/cause"
 	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/policy"
 )
 
 // Breaker guards the calls of this process to one callee. Keep it: a call
@@ -39,6 +40,10 @@ func (b *Breaker) State() State { return b.engine.View().State }
 
 // Mode says what is done with the state.
 func (b *Breaker) Mode() Mode { return b.engine.View().Mode }
+
+// Explain says of each field of the settings that the breaker runs on now which
+// policy gave it, and which were overruled.
+func (b *Breaker) Explain() policy.Explanation { return b.circuit.Settings().Explain(b.circuit.ID) }
 
 // Circuit is the fleet's half of the breaker, for switchgear's own transports.
 func (b *Breaker) Circuit() *fleet.Circuit { return b.circuit }

@@ -18,9 +18,10 @@ type Manager struct {
 	log      *slog.Logger
 	classify func(Result) Outcome
 
-	base       *policy.Settings
-	policies   *policy.Set
-	strategies map[string]breaker.Strategy
+	env      policy.Environment
+	policies atomic.Pointer[policy.Set]
+	swapping sync.Mutex // one change of policies at a time
+	file     *policyFile
 
 	origin                time.Time
 	clock                 *breaker.Clock
@@ -45,20 +46,18 @@ type Manager struct {
 
 func newManager(cfg Config) *Manager {
 	m := &Manager{
-		service:    policy.Service{Namespace: cmp.Or(cfg.Namespace, policy.DefaultNamespace), Name: cfg.Service},
-		log:        cfg.Logger,
-		classify:   cfg.Classify,
-		strategies: make(map[string]breaker.Strategy),
-		origin:     time.Now(),
-		due:        make(chan struct{}, 1),
-		wake:       make(chan struct{}, 1),
-		done:       make(chan struct{}),
+		service:  policy.Service{Namespace: cmp.Or(cfg.Namespace, policy.DefaultNamespace), Name: cfg.Service},
+		log:      cfg.Logger,
+		classify: cfg.Classify,
+		env:      policy.Environment{Labels: cfg.Labels, Strategies: make(map[string]breaker.Strategy)},
+		origin:   time.Now(),
+		due:      make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
-	s := policy.Default()
-	m.base = &s
 	m.clock = breaker.NewClock(m.now).OnWake(m.woken)
 	id := fleet.ReplicaID{Service: m.service, Name: cfg.Replica, Incarnation: incarnation()}
 	if id.Name == "" {
@@ -108,19 +107,14 @@ func (m *Manager) make(k Key) *Breaker {
 		return b
 	}
 	b := &Breaker{key: k, manager: m, made: m.now()}
-	b.circuit = m.replica.Guard(id, m.settings(id))
+	policies := m.policies.Load()
+	b.circuit = m.replica.Guard(id, policies.Settings(id))
 	b.circuit.Owner = b
 	b.engine = b.circuit.Breaker
 	m.breakers.Store(canonical, b)
 	m.breakers.Store(k, b)
+	m.catchUp(b, policies)
 	return b
-}
-
-func (m *Manager) settings(id policy.Circuit) *policy.Settings {
-	if m.policies == nil {
-		return m.base
-	}
-	return m.policies.Settings(id, m.base, m.strategies)
 }
 
 // Classify judges a result as the manager was configured to.

@@ -229,7 +229,7 @@ func TestAPolicyChoosesAStrategyByName(t *testing.T) {
 	if err := os.WriteFile(path, []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := switchgear.New(switchgear.Config{Service: "a"}, switchgear.WithPolicyFile(path)); err == nil || !strings.Contains(err.Error(), `"error-budget", which is not there`) {
+	if _, err := switchgear.New(switchgear.Config{Service: "a"}, switchgear.WithPolicyFile(path)); err == nil || !strings.Contains(err.Error(), `policy "p", line 1: strategy "error-budget" is not there`) {
 		t.Errorf("got %v: want the strategy that is missing", err)
 	}
 	m := newManager(t, switchgear.WithPolicyFile(path), switchgear.WithStrategy("error-budget", func(w switchgear.Window) (bool, string) {

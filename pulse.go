@@ -23,6 +23,9 @@ func (m *Manager) woken() {
 	if !m.pulses {
 		m.pulses = true
 		m.wg.Go(m.pulse)
+		if m.file != nil {
+			m.wg.Go(m.watchFile)
+		}
 	}
 	select {
 	case m.wake <- struct{}{}:

@@ -9,12 +9,12 @@ const maxRoutes = 64
 // a raw path. It is for transports; a Key can name a route, too.
 func (b *Breaker) Route(route string) *Breaker {
 	m := b.manager
-	if route == "" || b.key.Route != "" || m.policies == nil {
+	if route == "" || b.key.Route != "" {
 		return b
 	}
 	id := b.circuit.ID
 	id.Route = route
-	if id.Validate() != nil || !m.policies.SelectsRoute(id) {
+	if id.Validate() != nil || !m.policies.Load().SelectsRoute(id) {
 		return b
 	}
 	k := b.key

@@ -71,7 +71,7 @@ func (c *client) key(target string) switchgear.Key {
 	if c.callee != "" {
 		return switchgear.Key{Callee: c.callee}
 	}
-	return switchgear.KeyOfHost(hostOf(target))
+	return c.manager.KeyOfHost(hostOf(target))
 }
 
 // hostOf gives the host of a target like dns:///payments:443 or passthrough:host.

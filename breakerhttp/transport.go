@@ -125,7 +125,7 @@ func (t *transport) key(req *http.Request) switchgear.Key {
 	if t.callee != "" {
 		return switchgear.Key{Callee: t.callee}
 	}
-	return switchgear.KeyOfHost(req.URL.Host)
+	return t.manager.KeyOfHost(req.URL.Host)
 }
 
 // pool is the instances of one circuit as a transport chooses among them.

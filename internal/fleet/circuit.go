@@ -109,10 +109,14 @@ func (c *Circuit) CallTimeout() time.Duration {
 	return time.Duration(c.deadline.Load())
 }
 
-// Update puts new settings in force, in place.
+// Update puts new settings in force, in place. What says the same is only known by
+// its new origin: nobody is told.
 func (c *Circuit) Update(s *policy.Settings) {
-	c.settings.Store(s)
+	old := c.settings.Swap(s)
 	c.Breaker.Update(&s.Breaker)
+	if old.Revision == s.Revision && old.Same(s) {
+		return
+	}
 	c.replica.note(func(in *inbox) { in.changed = append(in.changed, c) })
 }
 

@@ -15,9 +15,11 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 	c.held.Leases, c.held.Settings = nil, nil
 	c.rule(now, &d)
 	if d.Settings != nil && d.Settings.Validate() == nil {
-		s := *d.Settings
-		s.Breaker.Strategy = c.Settings().Breaker.Strategy // code does not travel
-		c.Update(&s)
+		// A strategy that is not here would leave the breaker without any rule: what it
+		// runs on stands, and control goes on sending, and hearing, that it does.
+		if s := *d.Settings; c.replica.adapt(&s) == nil {
+			c.Update(&s)
+		}
 	}
 	if !d.Enforce || d.TTL <= 0 {
 		return

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -33,6 +34,8 @@ type Replica struct {
 	urgentAt time.Duration // when the first urgent evidence was seen; 0 is none
 	sampled  time.Duration
 	wake     time.Duration // as of the last sample
+
+	adapt func(*policy.Settings) error // of settings that control sends
 }
 
 // Sink is what the shell around a replica is told, from within calls: it must
@@ -77,11 +80,23 @@ func (w *word) ended(now time.Duration) bool { return w.at+w.longest() <= now }
 func NewReplica(id ReplicaID, clock *breaker.Clock, seed uint64, sink Sink) *Replica {
 	rng := rand.New(rand.NewPCG(seed, 0x5167))
 	return &Replica{
-		id: id, clock: clock, sink: sink, hash: seed,
+		id: id, clock: clock, sink: sink, hash: seed, adapt: withoutStrategy,
 		phase:    time.Duration(rng.Int64N(int64(CalmInterval))),
 		circuits: make(map[policy.Circuit]*Circuit),
 		early:    make(map[policy.Circuit]word),
 	}
+}
+
+// AdaptWith says what is done with settings that control sends before they are in
+// force: f gives them the process's strategy, and its mode. Its error refuses them.
+func (r *Replica) AdaptWith(f func(*policy.Settings) error) { r.adapt = f }
+
+// withoutStrategy is what is done where nobody says otherwise: there is no strategy.
+func withoutStrategy(s *policy.Settings) error {
+	if s.Strategy != "" {
+		return fmt.Errorf("strategy %q is not here", s.Strategy)
+	}
+	return nil
 }
 
 // ID of the replica.
