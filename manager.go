@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/policy"
 )
@@ -32,8 +33,9 @@ type Manager struct {
 	linkUps, linkFailures atomic.Uint64
 	readAt                atomic.Int64 // up to when readers of metrics were told
 
-	mu      sync.Mutex // one goroutine at a time in replica
+	mu      sync.Mutex // one goroutine at a time in replica and own
 	replica *fleet.Replica
+	own     *control.Solo // decides while no fleet does
 
 	due    chan struct{} // a report may be due sooner
 	wake   chan struct{} // a call found the clock parked
@@ -64,6 +66,7 @@ func newManager(cfg Config) *Manager {
 		id.Name = replicaName()
 	}
 	m.replica = fleet.NewReplica(id, m.clock, id.Incarnation, (*sink)(m))
+	m.own = control.NewSolo(m.replica, id.Incarnation)
 	return m
 }
 

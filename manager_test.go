@@ -29,9 +29,16 @@ func newManager(t *testing.T, options ...switchgear.Option) *switchgear.Manager 
 	return m
 }
 
+// byRate makes breakers decide by themselves, by the usual threshold.
+func byRate() switchgear.Option {
+	var s switchgear.Settings
+	s.Breaker.FailureRateThreshold = 50
+	return switchgear.WithSettings(s)
+}
+
 func TestBreakerOpensWaitsAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(t)
+		m := newManager(t, byRate())
 		b := m.Breaker(switchgear.Key{Callee: "ledger"})
 		for range 20 {
 			if _, err := switchgear.Do(t.Context(), b, fail); !errors.Is(err, errBoom) {
@@ -106,7 +113,7 @@ func TestPanicCountsAsFailureAndGoesOn(t *testing.T) {
 
 func TestEventsAreOrderedAndEndWithTheManager(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(t)
+		m := newManager(t, byRate())
 		var got []switchgear.Event
 		done := make(chan struct{})
 		go func() {

@@ -44,7 +44,7 @@ func TestMetricsTellEachBreakerOnceByItsWholeKey(t *testing.T) {
 
 func TestMetricsCountTransitionsAndTimeInStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(t)
+		m := newManager(t, byRate())
 		b := m.Breaker(switchgear.Key{Callee: "ledger"})
 		time.Sleep(5 * time.Second)
 		for range 20 {
@@ -96,7 +96,7 @@ func TestMetricsNeverShrink(t *testing.T) {
 
 func TestReadingMetricsIsPure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(t)
+		m := newManager(t, byRate())
 		b := m.Breaker(switchgear.Key{Callee: "ledger"})
 		for range 20 {
 			_, _ = switchgear.Do(t.Context(), b, fail)

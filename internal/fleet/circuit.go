@@ -29,21 +29,21 @@ type Circuit struct {
 	list      []*cell // the cells, in the order of their making
 
 	// What follows is the Replica's alone.
-	active   bool
-	urgent   bool
-	told     bool // its settings were sent on this stream
-	hot      bool // every answer is urgent
-	pace     pace
-	slow     bool // answers have just got slow
-	lastSeen time.Duration
-	rest     cell   // the calls without labels
-	ended    uint64 // calls, as of the last sample
-	still    bool   // none had ended then
-	owed     Counts // reported by label ahead of the circuit's own count
-	held     Directive
-	heldTill time.Duration
-	ruled    []ruled // under operators' words
-	leases   map[uint64]struct{}
+	active    bool
+	told      [readers]bool // its settings
+	hot       bool          // every answer is urgent
+	pace      pace
+	slow      bool // answers have just got slow
+	lastSeen  time.Duration
+	rest      cell     // the calls without labels
+	ended     uint64   // calls, as of the last sample
+	still     bool     // none had ended then
+	owed      Counts   // reported by label ahead of the circuit's own count
+	held      standing // the fleet's word
+	own       standing // own control's
+	inherited bool     // own is the fleet's last word, which own control has not heard
+	ruled     []ruled  // under operators' words
+	leases    map[uint64]struct{}
 }
 
 // Instance is one instance of a circuit's callee: a breaker that only control
@@ -63,8 +63,8 @@ type cell struct {
 	tally   *breaker.Tally
 	added   uint64 // outcomes of the tally that were sampled
 	last    reading
-	pending []Bucket  // Age holds the instant of the bucket's end until it is sent
-	breaker *Instance // of a labelled instance
+	pending [readers][]Bucket // Age holds the instant of the bucket's end until it is taken
+	breaker *Instance         // of a labelled instance
 }
 
 // reading is what was counted at the last sample. Most cells know successes
