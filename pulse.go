@@ -72,6 +72,7 @@ func (m *Manager) beat() {
 		active := m.replica.Sample(now)
 		m.own.Step(now)
 		m.mu.Unlock()
+		m.evict(now, idleAfter)
 		if active {
 			idle = 0
 		} else {
