@@ -24,6 +24,7 @@ type Manager struct {
 	policies atomic.Pointer[policy.Set]
 	swapping sync.Mutex // one change of policies at a time
 	file     *policyFile
+	cache    *stateCache // nil without one
 
 	origin                time.Time
 	clock                 *breaker.Clock
@@ -130,6 +131,7 @@ func (m *Manager) add(id policy.Circuit, now time.Duration) *Breaker {
 	b.engine = b.circuit.Breaker
 	m.breakers.add(b)
 	m.catchUp(b, policies)
+	m.restore(b)
 	return b
 }
 
@@ -147,8 +149,8 @@ func (m *Manager) Service() string { return m.service.String() }
 // Port is where package link connects the manager to a daemon.
 func (m *Manager) Port() fleet.Port { return (*port)(m) }
 
-// Close ends the manager's goroutine and its event iterators. Breakers go on
-// deciding by themselves.
+// Close ends the manager's goroutines and its event iterators, and saves the state
+// where there is a cache. Breakers go on deciding by themselves.
 func (m *Manager) Close() error {
 	m.life.Lock()
 	if !m.closed {
@@ -159,7 +161,7 @@ func (m *Manager) Close() error {
 	m.wg.Wait()
 	m.clock.Park()
 	m.events.close()
-	return nil
+	return m.cache.close()
 }
 
 // sink is what the fleet's half tells, from within calls: never blocking.
@@ -180,6 +182,7 @@ func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) 
 		return
 	}
 	b.changed(t)
+	s.cache.changed()
 	s.events.publish(Event{
 		Key: b.Key(), Instance: instance, At: s.origin.Add(t.At),
 		From: t.From, To: t.To, FromMode: t.FromMode, Mode: t.ToMode, Generation: t.Generation, Why: t.Why,

@@ -26,6 +26,9 @@ func (m *Manager) woken() {
 		if m.file != nil {
 			m.wg.Go(m.watchFile)
 		}
+		if m.cache != nil {
+			m.wg.Go(m.keepState)
+		}
 	}
 	select {
 	case m.wake <- struct{}{}:

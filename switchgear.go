@@ -118,6 +118,9 @@ func New(cfg Config, options ...Option) (*Manager, error) {
 	if err := m.begin(); err != nil {
 		return nil, fmt.Errorf("switchgear: %w", err)
 	}
+	if m.cache != nil {
+		m.load()
+	}
 	for _, k := range cfg.Circuits {
 		if err := m.circuitOf(k).Validate(); err != nil {
 			return nil, fmt.Errorf("switchgear: Config.Circuits: %s: %w", k, err)

@@ -201,6 +201,18 @@ func (c *Circuit) Size() (instances, labels int) {
 	return len(c.parts.instances), len(c.parts.cells)
 }
 
+// Instances that have breakers of their own, in no order.
+func (c *Circuit) Instances() (all []*Instance) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parts != nil {
+		for _, x := range c.parts.instances {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
 // Ejected is how many instances have breakers of their own, and how many of
 // those are not closed.
 func (c *Circuit) Ejected() (instances, open int) {
