@@ -355,9 +355,9 @@ func (r *row) restart() {
 	r.recent.reset()
 }
 
-func (c *circuit) answer(a fleet.Answer) {
+func (c *circuit) answer(now time.Duration, a fleet.Answer) {
 	for _, t := range c.targets() {
-		if t.answer(a) {
+		if t.answer(now, a) {
 			c.dirty = true
 			return
 		}

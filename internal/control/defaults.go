@@ -30,6 +30,7 @@ const (
 	silentReplica  = 10 * time.Second
 
 	leaseTTL       = time.Second
+	silentHolder   = 3 * time.Second
 	rampTick       = 100 * time.Millisecond
 	minLimit       = 5.0
 	forgetCapacity = 30 * time.Second
@@ -122,6 +123,7 @@ func Defaults() []Default {
 		d("marker is told for", recentMarker, "a change shows what it broke within minutes"),
 
 		d("lease: time to live", leaseTTL, "leases go to replicas with demand: a second is many calls"),
+		d("lease: silence", silentHolder, "who holds one reports ten times a second while it has calls, and gives it back unused after one: silent for longer, it hangs"),
 		d("ramp: step", rampTick, "the step of evidence"),
 		d("ramp: least limit", minLimit, "calls a second, or a slow callee would never show that it is well"),
 		d("ramp: capacity is forgotten after", forgetCapacity, "without congestion it says nothing any more"),

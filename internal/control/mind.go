@@ -325,7 +325,7 @@ func (m *Mind) answer(a fleet.Answer) {
 		if m.cfg.Without.Inherited && a.Verdict == breaker.Inherited {
 			a.Verdict = breaker.Failure
 		}
-		c.answer(a)
+		c.answer(m.now, a)
 		c.callee.restless = true
 	}
 }

@@ -160,61 +160,6 @@ func TestOneObserverUnderManyNamesIsOne(t *testing.T) {
 	}
 }
 
-func TestProbesAreInTheBudgetAndGivenAgain(t *testing.T) {
-	f := newFleet(10)
-	f.outage(10)
-	f.leases()
-	for range 12 { // rejected calls are demand
-		for i := range 10 {
-			c := fleet.Counts{Offered: 3, Rejected: 3}
-			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
-				Callee: cart, State: breaker.Open, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}},
-			}}}}})
-		}
-		f.pass(100 * time.Millisecond)
-		if f.state() == breaker.HalfOpen {
-			break
-		}
-	}
-	given := f.leases()
-	if len(given) != 3 {
-		t.Fatalf("leases %v: want one each for three replicas", given)
-	}
-	f.pass(2 * time.Second)
-	if again := f.leases(); len(again) > 0 {
-		t.Errorf("leases %v while three are out", again)
-	}
-	// One holder dies; its lease, and only its, is given again at once.
-	for name := range given {
-		var i int
-		_, _ = fmt.Sscanf(name, "web-%d", &i)
-		gone := replica(i)
-		f.step(Input{Gone: &gone})
-		break
-	}
-	f.pass(100 * time.Millisecond)
-	if again := f.leases(); len(again) != 1 {
-		t.Errorf("leases %v after one holder died: want one more", again)
-	}
-	// The others hang: given again when their time is over.
-	for range 110 {
-		for i := range 10 {
-			c := fleet.Counts{Offered: 3, Rejected: 3}
-			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
-				Callee: cart, State: breaker.HalfOpen, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}},
-			}}}}})
-		}
-		f.pass(100 * time.Millisecond)
-	}
-	total := 0
-	for _, l := range f.leases() {
-		total += len(l)
-	}
-	if total != 3 {
-		t.Errorf("%d leases given again after all holders hung: want 3", total)
-	}
-}
-
 func TestMaxEjectedIsExactForSmallNumbers(t *testing.T) {
 	for _, c := range []struct {
 		n       int
