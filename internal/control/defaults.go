@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/policy"
 )
 
@@ -12,6 +13,7 @@ import (
 const (
 	directiveTTL   = 60 * time.Second
 	renewal        = 20 * time.Second
+	probesRenewal  = 2 * time.Second
 	urgentInterval = 20 * time.Millisecond
 	calmInterval   = time.Second
 	lookInterval   = 50 * time.Millisecond
@@ -100,6 +102,7 @@ func Defaults() []Default {
 
 		d("directive: time to live", directiveTTL, "a daemon may restart or elect within it; after it replicas decide alone"),
 		d("directive: renewal", renewal, "two may be lost before a directive ends"),
+		d("directive: probes are renewed each", probesRenewal, fmt.Sprintf("they end after %v without: nothing is let out for answers that nobody hears", fleet.ProbesStand)),
 		d("step: urgent", urgentInterval, "less than a report's way, so that control never adds a round"),
 		d("step: calm", calmInterval, "reports of calm replicas come as often"),
 		d("look for faults", lookInterval, "the step of evidence; more often sees nothing new"),

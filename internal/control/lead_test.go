@@ -128,3 +128,20 @@ func TestTheWaitIsBetweenProbesNotAfterOneThatHung(t *testing.T) {
 		}
 	}
 }
+
+func TestAShareOfProbesIsSaidAgainBeforeItEnds(t *testing.T) {
+	f := newFleet(3)
+	c := f.known(edge)
+	c.whole.set(f.at, breaker.HalfOpen, "", 0.1, "probing")
+	f.out = nil
+	f.pass(fleet.ProbesStand)
+	said := 0
+	for _, o := range f.out {
+		if o.To.Name == "" && o.Directive.State == breaker.HalfOpen {
+			said++
+		}
+	}
+	if said < 2 || said > 3 {
+		t.Errorf("said %d times in %v: want two or three, so that one may be lost", said, fleet.ProbesStand)
+	}
+}

@@ -22,10 +22,10 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 	if !d.Enforce || d.TTL <= 0 {
 		return
 	}
-	c.Breaker.Direct(d.direction(c.heldTill, d.Hot))
+	c.Breaker.Direct(d.direction(now, c.heldTill, d.Hot))
 	for _, p := range d.Parts {
 		if x := c.Instance(p.Instance); x != nil {
-			x.Direct(p.direction(c.heldTill, d.Hot))
+			x.Direct(p.direction(now, c.heldTill, d.Hot))
 		}
 	}
 	for _, p := range before.Parts {
@@ -92,8 +92,16 @@ func (c *Circuit) wake() time.Duration {
 	return at
 }
 
-func (g Gate) direction(until time.Duration, hot bool) breaker.Direction {
-	return breaker.Direction{State: g.State, Share: g.Share, Generation: g.Generation, Until: until, Hot: hot, Reason: g.Reason}
+// ProbesStand is how long a share of probes is let out without a newer word. It
+// is renewed sooner than the rest of a word: while nobody hears the answers,
+// nothing is to be let out for them.
+const ProbesStand = 5 * time.Second
+
+func (g Gate) direction(now, until time.Duration, hot bool) breaker.Direction {
+	return breaker.Direction{
+		State: g.State, Share: g.Share, Generation: g.Generation, Hot: hot, Reason: g.Reason,
+		Until: until, Probing: min(now+ProbesStand, until),
+	}
 }
 
 // part is the gate of an instance, the zero Gate where there is none.
