@@ -26,6 +26,7 @@ const (
 	clearly        = 2.3
 	agreement      = 2.0
 	relapseSpan    = time.Minute
+	inDoubt        = 30 * time.Second
 	observerShare  = 0.3
 	observerFloor  = 50
 	oldEvidence    = 6 * time.Second
@@ -82,6 +83,7 @@ func Defaults() []Default {
 		d("alarm: base after an opening", relapseBase, "a relapse is likelier than a first fault"),
 		d("alarm: on the way back", rampAlarm, "six failures in a row are a relapse"),
 		d("alarm: soon after an opening is within", relapseSpan, "what failed once fails again soon, or not soon"),
+		d("record: in doubt for", inDoubt, "under suspicion: what came to no alarm by then is how the circuit is"),
 		d("suspicion", suspicion, "of an alarm's height: from there on every answer is heard at once"),
 		d("agreement", agreement, "nats that others than the loudest observer must see: three failures"),
 		d("a replica's own failures", clearly, "nats from which a replica or instance is looked at by itself"),

@@ -80,7 +80,8 @@ func TestARecordBeginsNoisyAndForgets(t *testing.T) {
 	}
 	last := r.normal()
 	for range 200 {
-		r.learn(100, 1)
+		r.doubt = tally{100, 1}
+		r.learn(0)
 		if n := r.normal(); n > last {
 			t.Fatalf("clean calls raise what is normal from %.4f to %.4f", last, n)
 		}
