@@ -44,9 +44,10 @@ var grain = []struct {
 	{"/server/config", nil, "a file's words and limits, wherever they are used"},
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
-	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
+	{"/server/process", nil, "processes are started and ended by who does not know what they do"},
+	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/process", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
 	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
-	{"/server/cmd/switchgear", []string{"/server/cli", "/server/demo"}, "main does nothing but begin"},
+	{"/server/cmd/switchgear", []string{"/server/cli", "/server/process"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
