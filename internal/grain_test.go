@@ -46,7 +46,8 @@ var grain = []struct {
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/process", nil, "processes are started and ended by who does not know what they do"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/process", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
-	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
+	{"/server/live", []string{"", "/breakerhttp", "/link", "/internal/sim/story", "/server/process", "/server/proxy"}, "real parts are measured from outside, and told as the story's rows are"},
+	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/live", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/process"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
