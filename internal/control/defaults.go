@@ -29,6 +29,8 @@ const (
 	inDoubt        = 30 * time.Second
 	observerShare  = 0.3
 	observerFloor  = 50
+	failuresFloor  = 5
+	demandSkew     = 10.0
 	oldEvidence    = 6 * time.Second
 	silentReplica  = 10 * time.Second
 
@@ -112,6 +114,8 @@ func Defaults() []Default {
 		d("hear others", hearOthers, "replicas that are well report once a second until told: without the wait a sick one speaks for all"),
 		d("observer: share", observerShare, "of what all others say is what one can say, whatever its volume"),
 		d("observer: floor", observerFloor, "calls that anyone may say, so that few observers are heard at all"),
+		d("observer: failures while not closed", failuresFloor, "or as many as all others have answers: few calls answer then, and five failures alone are no relapse"),
+		d("observer: demand", demandSkew, "times that of all others: shares are chosen by it"),
 		d("evidence: age", oldEvidence, "older buckets feed totals only: an outage is younger"),
 		d("replica: silence", silentReplica, "after it a replica gets no probes: it may have no calls"),
 

@@ -349,6 +349,6 @@ func (m *mesh) close() error {
 			missing = append(missing, fmt.Errorf("%s has not ended", c.Name))
 		}
 	}
-	os.RemoveAll(m.folder) //nolint:gosec,errcheck // it is what os.MkdirTemp has given
+	os.RemoveAll(m.folder)
 	return errors.Join(missing...)
 }
