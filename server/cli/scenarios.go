@@ -59,6 +59,11 @@ then no peers are played. Exits with 1 where something measured is not kept.`,
 				if without != "" {
 					return usagef(cmd, "--live and --without: mechanisms are switched off in virtual time alone")
 				}
+				for _, n := range o.Scenarios {
+					if !slices.Contains(live.Scenarios(), n) {
+						return usagef(cmd, "--live --only %d: of live ones there are %v", n, live.Scenarios())
+					}
+				}
 				rows, err := measureLive(cmd, o.Scenarios)
 				if err != nil {
 					return err

@@ -79,6 +79,12 @@ var weakPromises = []promise{
 // replicas offer 200 calls a second.
 const weakCapacity = 0.3 * 75
 
+// carries so many calls a second; who would wait for more than half a second is
+// refused, as in virtual time.
+func carries(perSecond float64) proxy.Faults {
+	return proxy.Faults{Capacity: perSecond, Queue: max(1, int(perSecond/2))}
+}
+
 func hundred(rules string) spec {
 	c := twenty()
 	c.replicas = 100
@@ -111,7 +117,7 @@ func (m *mesh) weakReturn(ctx context.Context) (*weak, error) {
 		return nil, err
 	}
 	w.weak = m.now()
-	if err := m.faults(proxy.Faults{Capacity: weakCapacity}); err != nil {
+	if err := m.faults(carries(weakCapacity)); err != nil {
 		return nil, err
 	}
 	m.answers(well)
@@ -182,10 +188,7 @@ func (m *mesh) holder(ctx context.Context, dies bool) ([]float64, error) {
 	if err := m.await(ctx, 20*time.Second, func() bool { return m.allOpen(20, from) != 0 }); err != nil {
 		return nil, err
 	}
-	if err := m.faults(proxy.Faults{Hang: true}); err != nil {
-		return nil, err
-	}
-	m.answers(well)
+	m.answers(hanging)
 	hung := m.now()
 	// The first that probes, and the first other one after it.
 	var first, next arrival
@@ -222,9 +225,7 @@ func (m *mesh) holder(ctx context.Context, dies bool) ([]float64, error) {
 	}
 	// What hangs now goes on to; those to come are answered.
 	ends := m.now()
-	if err := m.faults(proxy.Faults{}); err != nil {
-		return nil, err
-	}
+	m.answers(well)
 	var last time.Duration
 	err := m.await(ctx, 30*time.Second, func() bool {
 		last = 0

@@ -12,7 +12,7 @@ const explicit = `"failureRateThreshold": 50, "minimumNumberOfCalls": 20`
 
 // detect is scenario 1: twenty replicas, 2 requests a second each, and a callee
 // that fails everything.
-var detect = chapter{1, []part{detectBy("explicit", explicit, 0), detectBy("automatic", "", 0), detectBy("automatic, after ten calm seconds", "", 10*time.Second)}}
+var detect = chapter{1, []part{detectBy("explicit", explicit, 0), detectBy("automatic", "", 0), detectBy("automatic, after five calm seconds", "", 5*time.Second)}}
 
 func detectBy(name, rules string, calm time.Duration) part {
 	return part{

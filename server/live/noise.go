@@ -35,7 +35,7 @@ var noise = chapter{9, []part{
 			if err := hold(ctx, calmTime); err != nil {
 				return nil, err
 			}
-			if err := m.faults(proxy.Faults{Capacity: each}); err != nil {
+			if err := m.faults(carries(each)); err != nil {
 				return nil, err
 			}
 			if err := hold(ctx, 5*time.Second); err != nil {

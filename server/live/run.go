@@ -44,6 +44,14 @@ type chapter struct {
 
 var chapters = []chapter{detect, sickCaller, smallestPart, budget, gone, edit, force, rootCause, noise}
 
+// Scenarios are those that are measured live, or wait for what they need.
+func Scenarios() (numbers []int) {
+	for _, c := range chapters {
+		numbers = append(numbers, c.number)
+	}
+	return numbers
+}
+
 // partLimit is how long one part may take, with the start and the end of its
 // processes.
 const partLimit = 3 * time.Minute

@@ -162,6 +162,12 @@ func (m *mesh) answers(status func(*http.Request) int) {
 func failing(*http.Request) int { return http.StatusInternalServerError }
 func well(*http.Request) int    { return http.StatusOK }
 
+// hanging never answers, also when others are answered again.
+func hanging(r *http.Request) int {
+	<-r.Context().Done()
+	return http.StatusGatewayTimeout
+}
+
 // faults of all proxies; none is the cure.
 func (m *mesh) faults(f proxy.Faults) error {
 	for _, x := range m.instances {
