@@ -233,6 +233,7 @@ func (f *flow) seed(now time.Duration, demand *window) {
 // patrol looks at what is calm: it learns, and finds queues that grow without a
 // failure yet.
 func (m *Mind) patrol(c *circuit) {
+	m.hearClaims(c)
 	t := c.whole
 	if !t.calmly() {
 		c.record.drop(m.now)

@@ -21,6 +21,7 @@ const (
 	hearOthers     = 200 * time.Millisecond
 	wayOut         = 150 * time.Millisecond
 	settleIn       = 500 * time.Millisecond
+	hearClaims     = 3 * time.Second
 	answerDelay    = 40 * time.Millisecond
 	patrolInterval = 250 * time.Millisecond
 	clearly        = 2.3
@@ -94,6 +95,7 @@ func Defaults() []Default {
 		d("probes: offered", offered, "calls a second by turns: the first comes soon, the second hardly before it is answered"),
 		d("probes: of an instance, at least", siblingProbes, "its calls go to its siblings meanwhile"),
 		d("takeover: probes after", settleIn, "until replicas have told who calls how often, a share can't be chosen"),
+		d("takeover: of what one replica holds, after", hearClaims, "the others are back by then, if there are any: it may be a word for it alone"),
 		d("calm is looked at each", patrolInterval, "a queue fills within a second"),
 		d("an answer is new after", answerDelay, "that a replica was asked for: the way there and back"),
 		d("a share is obeyed after", wayOut, "the way to all replicas and back"),

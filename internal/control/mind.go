@@ -184,9 +184,19 @@ func (m *Mind) adopt(d *fleet.Directive, observer string) {
 		return
 	}
 	c := m.circuit(d.Circuit)
-	if c == nil || !c.believes(m.now, d.Generation, observer) {
+	if c == nil {
 		return
 	}
+	c.claim(m.now, d, observer)
+	if !c.believes(m.now) {
+		return
+	}
+	m.takeClaim(c, d)
+}
+
+// takeClaim goes on with what replicas hold.
+func (m *Mind) takeClaim(c *circuit, d *fleet.Directive) {
+	c.claims.word = nil
 	m.hear(d.Epoch)
 	m.generations = max(m.generations, d.Generation)
 	for _, p := range d.Parts {

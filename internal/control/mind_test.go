@@ -193,12 +193,42 @@ func TestHeldDirectiveIsAdopted(t *testing.T) {
 		Gate: fleet.Gate{State: breaker.Open, Generation: 77, Reason: "before"},
 	}
 	f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(0), Held: []fleet.Directive{held}}})
-	if f.state() != breaker.Open {
-		t.Fatalf("state %v after a replica said that it is open: want open", f.state())
+	for end := f.at + hearClaims; f.at < end; {
+		cr := fleet.CircuitReport{Callee: cart, State: breaker.Open, Generation: 77}
+		f.step(Input{Report: &ReplicaReport{From: replica(0), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
+		f.pass(100 * time.Millisecond)
+		for _, o := range f.out {
+			if o.Directive.State == breaker.Closed {
+				t.Fatalf("told to close at %v: %+v", f.at, o)
+			}
+		}
+	}
+	f.pass(patrolInterval)
+	if f.state() == breaker.Closed {
+		t.Fatalf("closed %v after the only replica said that it is open", hearClaims)
 	}
 	last := f.out[len(f.out)-1].Directive
-	if !held.Epoch.Less(last.Epoch) || last.Generation < 77 || last.State != breaker.Open {
+	if !held.Epoch.Less(last.Epoch) || last.Generation < 77 || last.State == breaker.Closed {
 		t.Errorf("told %+v: want open, of a newer epoch", last)
+	}
+}
+
+func TestWhatOneReplicaHoldsOpensNothingForOthers(t *testing.T) {
+	f := &fleetOf{Mind: New(Config{Daemon: "d", Incarnation: 2, Seed: 1, Enforce: true}), at: time.Second}
+	held := fleet.Directive{
+		Circuit: edge, Epoch: fleet.Epoch{Incarnation: 1, Counter: 900, Daemon: "d"}, TTL: 30 * time.Second, Enforce: true,
+		Gate: fleet.Gate{State: breaker.Open, Generation: 77, Reason: "this replica alone is sick"},
+	}
+	f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(0), Held: []fleet.Directive{held}}})
+	for i := 1; i < 4; i++ {
+		f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(i)}})
+		f.reports(i, 10, 0)
+	}
+	for range 50 {
+		f.pass(100 * time.Millisecond)
+		if f.state() != breaker.Closed {
+			t.Fatalf("%v for all at %v, by the word that one of four holds", f.state(), f.at)
+		}
 	}
 }
 

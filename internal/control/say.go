@@ -10,8 +10,8 @@ import (
 // say tells every replica of a circuit's caller what has changed, or renews
 // what stands. Where a replica has a word of its own, each is told by itself.
 func (m *Mind) say(c *circuit) {
-	if !c.callee.owned {
-		return
+	if !c.callee.owned || c.claims.word != nil {
+		return // or what is held would flash closed before it is known whose it is
 	}
 	silent := m.now - c.sent
 	due := c.dirty || silent >= renewal && c.live(m) || silent >= probesRenewal && c.probing()

@@ -90,7 +90,7 @@ func (x *trial) mesh(seed uint64, look bool, lie uint32) []byte {
 	}
 	dead := replicas[rng.IntN(len(replicas))]
 	w.At(at(), dead.Stop)
-	if rng.IntN(3) == 0 && lie == 0 {
+	if rng.IntN(3) == 0 {
 		from := at()
 		w.At(from, w.KillDaemon)
 		w.At(from+time.Second, func() { w.StartDaemon(2) })
