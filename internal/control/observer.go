@@ -98,6 +98,17 @@ func (f *flow) heed(observer string, ok, failed uint32) uint32 {
 	return counts
 }
 
+// othersFail reports whether, of three observers or more, others than the one with
+// the most failures see some too.
+func (f *flow) othersFail() bool {
+	const some = 3
+	sum, top := uint32(0), uint32(0)
+	for _, t := range f.heard {
+		sum, top = sum+t.k, max(top, t.k)
+	}
+	return len(f.heard) < 3 || sum-top >= some
+}
+
 // fewerFailures is a bucket of which so many failures count.
 func fewerFailures(b *fleet.Bucket, heard uint32) *fleet.Bucket {
 	s := *b

@@ -210,6 +210,11 @@ type claims struct {
 	word       *fleet.Directive // that waits for others to be heard
 }
 
+// waits reports whether what is claimed may yet turn out to be open.
+func (c *claims) waits() bool {
+	return c.word != nil && (c.word.State != breaker.Closed || c.word.Phase == "ramp")
+}
+
 // claim notes that an observer holds a word.
 func (c *circuit) claim(now time.Duration, d *fleet.Directive, observer string) {
 	if d.Generation != c.claims.generation {
