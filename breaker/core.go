@@ -166,6 +166,8 @@ func (c *core) setTick() {
 		at = c.dir.Until
 	}
 	switch {
+	case c.probing():
+		at = min(at, c.dir.Probing)
 	case c.state == Closed && c.ramp != nil && !c.directed:
 		at = min(at, c.rampAt)
 	case c.state == Open && !c.directed:

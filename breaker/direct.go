@@ -16,9 +16,13 @@ type Direction struct {
 	Generation uint64
 	// Until this instant the fleet decides: own rules may open at once, but the
 	// own wait never leads back. Afterwards own rules go on from the state held.
-	Until  time.Duration
-	Hot    bool // for the owner: every answer is urgent
-	Reason string
+	Until time.Duration
+	// Probing is until when a half-open share is let through without a newer word;
+	// then the breaker is open. A share is for the whole fleet and for now: who gave
+	// it withdraws it at the first answer, if there still is anybody. 0 is Until.
+	Probing time.Duration
+	Hot     bool // for the owner: every answer is urgent
+	Reason  string
 }
 
 // Direct puts control's word in force.
@@ -77,16 +81,27 @@ func (b *Breaker) follow(c *core, now time.Duration, why string) {
 	b.to(c, byFleet, d.State, c.mode, now, why, c.look(now))
 }
 
+// probing reports whether control lets a share of calls probe.
+func (c *core) probing() bool {
+	return c.directed && c.state == HalfOpen && c.share > 0 && c.dir.Probing > 0 && c.mode != ForcedOpen
+}
+
+// endProbing ends a share of probes that was not renewed.
+func (b *Breaker) endProbing(c *core, now time.Duration) {
+	c.share = 1
+	b.to(c, byFleet, Open, c.mode, now, "control lets probes out and is not heard any more", c.look(now))
+}
+
 // detach ends a direction that was not renewed: own rules go on from here.
 func (b *Breaker) detach(c *core) {
-	end := c.dir.Until
+	end, local := c.dir.Until, c.local
 	c.directed, c.local = false, false
 	switch {
 	case c.mode == ForcedOpen:
 		return
-	case c.state == Open:
+	case c.state == Open && (local || c.dir.State == Open):
 		b.waitFrom(c, end)
-	case c.state == HalfOpen: // a trial of its own
+	case c.state == HalfOpen || c.dir.State == HalfOpen: // a trial of its own
 		b.to(c, byFleet, HalfOpen, c.mode, end, "control's word has ended", Window{})
 		return
 	case c.share < 1:

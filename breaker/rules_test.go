@@ -284,3 +284,36 @@ func TestDirectedHalfOpenAdmitsItsShare(t *testing.T) {
 		m.is(Closed)
 	}
 }
+
+func TestAShareOfProbesEndsSoonerThanTheWord(t *testing.T) {
+	m := start(t, simple(), nil)
+	word := func() {
+		m.Direct(Direction{State: HalfOpen, Share: 1, Generation: 1, Until: m.now + time.Minute, Probing: m.now + 5*time.Second})
+	}
+	word()
+	m.pass(4 * time.Second)
+	word() // renewed, under the same generation
+	m.pass(4 * time.Second)
+	m.calls(1, Failure)
+	m.is(HalfOpen)
+	m.pass(time.Second)
+	if due := m.Due(); due > m.now {
+		t.Errorf("the end of the probes is due in %v, want now", due-m.now)
+	}
+	m.Expire(m.now)
+	m.is(Open)
+	if _, err := m.Acquire(); !errors.Is(err, ErrOpen) {
+		t.Errorf("%v after the last word for probes: want none let out", err)
+	}
+	word() // control is back, and says what it said
+	m.is(HalfOpen)
+	m.calls(1, Failure)
+	m.pass(5 * time.Second)
+	m.Expire(m.now)
+	m.is(Open)
+	m.pass(55 * time.Second) // the word's own end: half open it was, and an own trial begins
+	m.Expire(m.now)
+	m.is(HalfOpen)
+	m.calls(1, Success)
+	m.is(Closed)
+}

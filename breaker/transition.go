@@ -145,6 +145,8 @@ func (b *Breaker) tick(c *core, now time.Duration, asked bool) {
 		return
 	}
 	switch {
+	case c.probing() && now >= c.dir.Probing:
+		b.endProbing(c, now)
 	case c.state == Open && !c.directed && asked && now >= c.until:
 		b.to(c, byWait, HalfOpen, c.mode, now, "the wait is over", Window{})
 	case c.trialing():

@@ -51,6 +51,9 @@ func (m *Mind) watch(c *circuit, find func() []finding) (again bool) {
 	case suspicious && c.suspected == 0:
 		c.suspected, c.dirty, c.forewarned = m.now, true, m.now < c.whole.hotUntil
 	}
+	if level >= 1 {
+		c.record.drop(m.now)
+	}
 	if c.suspected == 0 {
 		m.openSick(c)
 		return false
@@ -143,6 +146,7 @@ func (m *Mind) openSick(c *circuit) bool {
 	}
 	if len(sick) > 0 {
 		// Their failures are explained.
+		c.record.drop(m.now)
 		c.whole.flow.forget()
 		for _, r := range c.rows {
 			r.sum = 0
@@ -229,8 +233,10 @@ func (f *flow) seed(now time.Duration, demand *window) {
 // patrol looks at what is calm: it learns, and finds queues that grow without a
 // failure yet.
 func (m *Mind) patrol(c *circuit) {
+	m.hearClaims(c)
 	t := c.whole
 	if !t.calmly() {
+		c.record.drop(m.now)
 		return
 	}
 	c.learn(m.now)
@@ -247,16 +253,23 @@ func (m *Mind) patrol(c *circuit) {
 // learn follows what calm is, once per patrol.
 func (c *circuit) learn(now time.Duration) {
 	t := c.whole
-	if !t.calmly() || c.suspected != 0 || now-t.since <= time.Second {
+	if !t.calmly() || now-t.since <= time.Second {
+		return
+	}
+	// Old enough that all have reported.
+	s := t.flow.span(now, 3*time.Second, 3*time.Second-patrolInterval)
+	c.record.doubt.n += s.calls
+	c.record.doubt.k += s.spoilt
+	if c.suspected == 0 || now-c.record.learnt >= inDoubt {
+		c.record.learn(now) // nothing came of it
+	}
+	if c.suspected != 0 {
 		return
 	}
 	t.learn(now)
 	for _, p := range c.parts {
 		p.calm = t.calm
 	}
-	// Old enough that all have reported, and nothing came of it.
-	s := t.flow.span(now, 3*time.Second, 3*time.Second-patrolInterval)
-	c.record.learn(float64(s.calls), float64(s.spoilt))
 }
 
 // hot reports whether replicas are to send every answer at once.

@@ -253,15 +253,16 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		r.demand.add(at, tally{n: b.Offered})
 		r.observer.demand.add(at, tally{n: b.Offered})
 		c.demand.add(at, tally{n: b.Offered})
-		c.whole.flow.offer(at, b, c.callTimeout(), c.whole.calm, 1)
+		scale := c.demandScale(now, r)
+		c.whole.flow.offer(at, b, c.callTimeout(), c.whole.calm, scale)
 		switch {
 		case apart:
-			apply(p.target, at, b, x.Generation == p.gate.Generation, weight)
+			c.apply(now, r, p.target, at, b, x.Generation == p.gate.Generation, weight)
 		case r.own != nil:
 			r.own.flow.offer(at, b, c.callTimeout(), c.whole.calm, 1)
 			apply(r.own, at, b, current, 1)
 		default:
-			apply(c.whole, at, b, current, weight)
+			c.apply(now, r, c.whole, at, b, current, weight)
 			if current {
 				c.judged(now, r, x, seen, at, b)
 			}
@@ -272,7 +273,7 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		// What a part is offered can't be seen: its even share of the circuit's calls.
 		for _, p := range c.parts {
 			if f := p.flow.at(at); f != nil {
-				f.offered += float64(b.Offered) / float64(len(c.seen))
+				f.offered += scale * float64(b.Offered) / float64(len(c.seen))
 			}
 		}
 	}
@@ -355,9 +356,9 @@ func (r *row) restart() {
 	r.recent.reset()
 }
 
-func (c *circuit) answer(a fleet.Answer) {
+func (c *circuit) answer(now time.Duration, a fleet.Answer) {
 	for _, t := range c.targets() {
-		if t.answer(a) {
+		if t.answer(now, a) {
 			c.dirty = true
 			return
 		}

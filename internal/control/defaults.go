@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/policy"
 )
 
@@ -12,6 +13,7 @@ import (
 const (
 	directiveTTL   = 60 * time.Second
 	renewal        = 20 * time.Second
+	probesRenewal  = 2 * time.Second
 	urgentInterval = 20 * time.Millisecond
 	calmInterval   = time.Second
 	lookInterval   = 50 * time.Millisecond
@@ -19,17 +21,22 @@ const (
 	hearOthers     = 200 * time.Millisecond
 	wayOut         = 150 * time.Millisecond
 	settleIn       = 500 * time.Millisecond
+	hearClaims     = 3 * time.Second
 	answerDelay    = 40 * time.Millisecond
 	patrolInterval = 250 * time.Millisecond
 	clearly        = 2.3
 	agreement      = 2.0
 	relapseSpan    = time.Minute
+	inDoubt        = 30 * time.Second
 	observerShare  = 0.3
 	observerFloor  = 50
+	failuresFloor  = 5
+	demandSkew     = 10.0
 	oldEvidence    = 6 * time.Second
 	silentReplica  = 10 * time.Second
 
 	leaseTTL       = time.Second
+	silentHolder   = 3 * time.Second
 	rampTick       = 100 * time.Millisecond
 	minLimit       = 5.0
 	forgetCapacity = 30 * time.Second
@@ -81,6 +88,7 @@ func Defaults() []Default {
 		d("alarm: base after an opening", relapseBase, "a relapse is likelier than a first fault"),
 		d("alarm: on the way back", rampAlarm, "six failures in a row are a relapse"),
 		d("alarm: soon after an opening is within", relapseSpan, "what failed once fails again soon, or not soon"),
+		d("record: in doubt for", inDoubt, "under suspicion: what came to no alarm by then is how the circuit is"),
 		d("suspicion", suspicion, "of an alarm's height: from there on every answer is heard at once"),
 		d("agreement", agreement, "nats that others than the loudest observer must see: three failures"),
 		d("a replica's own failures", clearly, "nats from which a replica or instance is looked at by itself"),
@@ -89,6 +97,7 @@ func Defaults() []Default {
 		d("probes: offered", offered, "calls a second by turns: the first comes soon, the second hardly before it is answered"),
 		d("probes: of an instance, at least", siblingProbes, "its calls go to its siblings meanwhile"),
 		d("takeover: probes after", settleIn, "until replicas have told who calls how often, a share can't be chosen"),
+		d("takeover: of what one replica holds, after", hearClaims, "the others are back by then, if there are any: it may be a word for it alone"),
 		d("calm is looked at each", patrolInterval, "a queue fills within a second"),
 		d("an answer is new after", answerDelay, "that a replica was asked for: the way there and back"),
 		d("a share is obeyed after", wayOut, "the way to all replicas and back"),
@@ -101,6 +110,7 @@ func Defaults() []Default {
 
 		d("directive: time to live", directiveTTL, "a daemon may restart or elect within it; after it replicas decide alone"),
 		d("directive: renewal", renewal, "two may be lost before a directive ends"),
+		d("directive: probes are renewed each", probesRenewal, fmt.Sprintf("they end after %v without: nothing is let out for answers that nobody hears", fleet.ProbesStand)),
 		d("step: urgent", urgentInterval, "less than a report's way, so that control never adds a round"),
 		d("step: calm", calmInterval, "reports of calm replicas come as often"),
 		d("look for faults", lookInterval, "the step of evidence; more often sees nothing new"),
@@ -108,6 +118,8 @@ func Defaults() []Default {
 		d("hear others", hearOthers, "replicas that are well report once a second until told: without the wait a sick one speaks for all"),
 		d("observer: share", observerShare, "of what all others say is what one can say, whatever its volume"),
 		d("observer: floor", observerFloor, "calls that anyone may say, so that few observers are heard at all"),
+		d("observer: failures while not closed", failuresFloor, "or as many as all others have answers: few calls answer then, and five failures alone are no relapse"),
+		d("observer: demand", demandSkew, "times that of all others: shares are chosen by it"),
 		d("evidence: age", oldEvidence, "older buckets feed totals only: an outage is younger"),
 		d("replica: silence", silentReplica, "after it a replica gets no probes: it may have no calls"),
 
@@ -124,6 +136,7 @@ func Defaults() []Default {
 		d("marker is told for", recentMarker, "a change shows what it broke within minutes"),
 
 		d("lease: time to live", leaseTTL, "leases go to replicas with demand: a second is many calls"),
+		d("lease: silence", silentHolder, "who holds one reports ten times a second while it has calls, and gives it back unused after one: silent for longer, it hangs"),
 		d("ramp: step", rampTick, "the step of evidence"),
 		d("ramp: least limit", minLimit, "calls a second, or a slow callee would never show that it is well"),
 		d("ramp: capacity is forgotten after", forgetCapacity, "without congestion it says nothing any more"),

@@ -52,6 +52,7 @@ func (m *Mind) openParts(c *circuit, named []finding) bool {
 	}
 	if len(opened) > 0 {
 		// The circuit's own counts hold these instances' failures: they count no more.
+		c.record.drop(m.now)
 		c.whole.set(m.now, breaker.Closed, "", 1, onlyOpen(opened))
 		c.forgetInstances(opened)
 	}

@@ -17,6 +17,10 @@ type flow struct {
 	slow    test          // the test at the circuit's openAbove
 	force   float64       // the share that is admitted now
 	timeout time.Duration // the callers', 0 if not known
+	// Answers of this generation that count, by observer and in all; kept while the
+	// target is not closed.
+	heard    map[string]tally
+	heardAll uint32
 }
 
 const flowSteps = 128
@@ -124,6 +128,7 @@ func (f *flow) share(now time.Duration, whole *flow, share float64) {
 // forget drops the verdicts of an earlier generation, but for demand and goodput.
 func (f *flow) forget() {
 	f.carry = sums{}
+	f.heard, f.heardAll = nil, 0
 	for i := range f.slots {
 		s := &f.slots[i]
 		*s = current{offered: s.offered, rejected: s.rejected, force: s.force, good: s.good, bad: s.bad, overload: s.overload, pushed: s.pushed, shed: s.shed, latency: s.latency}

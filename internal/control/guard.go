@@ -193,7 +193,7 @@ func (m *Mind) walk(ns string) *headcount {
 			if c.counts() {
 				circuits++
 			}
-			if c.occupies() {
+			if c.occupies() || c.claims.waits() {
 				open++
 			}
 		}

@@ -72,6 +72,7 @@ func (m *Mind) leadOne(c *circuit, t *target, instance string, askers func(time.
 		t.verdict(m.now, &c.settings, m.rng)
 	}
 	c.dirty = c.dirty || t.gate != before
+	c.reclaim(m.now, t)
 	if n := t.missing(m.now, &c.settings); n > 0 {
 		m.lease(c, t, instance, n, askers(m.now))
 	}
@@ -90,7 +91,7 @@ func (m *Mind) lease(c *circuit, t *target, instance string, n int, rows []*row)
 		m.tokens++
 		token := m.tokens
 		t.trial.leases = append(t.trial.leases, lease{
-			token: token, to: rows[at].id,
+			token: token, to: rows[at].id, given: m.now,
 			expires: m.now + leaseTTL + c.settings.Breaker.MaxWaitDurationInHalfOpenState,
 		})
 		given[at] = append(given[at], fleet.Lease{Token: token, Instance: instance, TTL: leaseTTL})

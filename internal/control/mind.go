@@ -187,12 +187,24 @@ func (m *Mind) adopt(d *fleet.Directive, observer string) {
 		return
 	}
 	c := m.circuit(d.Circuit)
-	if c == nil || !m.cfg.Alone && !c.believes(m.now, d.Generation, observer) {
+	if c == nil {
 		return
 	}
 	if m.cfg.Alone {
 		c.begin()
+		m.takeClaim(c, d)
+		return
 	}
+	c.claim(m.now, d, observer)
+	if !c.believes(m.now) {
+		return
+	}
+	m.takeClaim(c, d)
+}
+
+// takeClaim goes on with what replicas hold.
+func (m *Mind) takeClaim(c *circuit, d *fleet.Directive) {
+	c.claims.word = nil
 	m.hear(d.Epoch)
 	m.generations = max(m.generations, d.Generation)
 	for _, p := range d.Parts {
@@ -332,7 +344,7 @@ func (m *Mind) answer(a fleet.Answer) {
 		if m.cfg.Without.Inherited && a.Verdict == breaker.Inherited {
 			a.Verdict = breaker.Failure
 		}
-		c.answer(a)
+		c.answer(m.now, a)
 		c.callee.restless = true
 	}
 }

@@ -160,61 +160,6 @@ func TestOneObserverUnderManyNamesIsOne(t *testing.T) {
 	}
 }
 
-func TestProbesAreInTheBudgetAndGivenAgain(t *testing.T) {
-	f := newFleet(10)
-	f.outage(10)
-	f.leases()
-	for range 12 { // rejected calls are demand
-		for i := range 10 {
-			c := fleet.Counts{Offered: 3, Rejected: 3}
-			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
-				Callee: cart, State: breaker.Open, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}},
-			}}}}})
-		}
-		f.pass(100 * time.Millisecond)
-		if f.state() == breaker.HalfOpen {
-			break
-		}
-	}
-	given := f.leases()
-	if len(given) != 3 {
-		t.Fatalf("leases %v: want one each for three replicas", given)
-	}
-	f.pass(2 * time.Second)
-	if again := f.leases(); len(again) > 0 {
-		t.Errorf("leases %v while three are out", again)
-	}
-	// One holder dies; its lease, and only its, is given again at once.
-	for name := range given {
-		var i int
-		_, _ = fmt.Sscanf(name, "web-%d", &i)
-		gone := replica(i)
-		f.step(Input{Gone: &gone})
-		break
-	}
-	f.pass(100 * time.Millisecond)
-	if again := f.leases(); len(again) != 1 {
-		t.Errorf("leases %v after one holder died: want one more", again)
-	}
-	// The others hang: given again when their time is over.
-	for range 110 {
-		for i := range 10 {
-			c := fleet.Counts{Offered: 3, Rejected: 3}
-			f.step(Input{Report: &ReplicaReport{From: replica(i), Report: fleet.Report{Circuits: []fleet.CircuitReport{{
-				Callee: cart, State: breaker.HalfOpen, Generation: f.generation(i), Cells: []fleet.Cell{{Buckets: []fleet.Bucket{{Counts: c}}}},
-			}}}}})
-		}
-		f.pass(100 * time.Millisecond)
-	}
-	total := 0
-	for _, l := range f.leases() {
-		total += len(l)
-	}
-	if total != 3 {
-		t.Errorf("%d leases given again after all holders hung: want 3", total)
-	}
-}
-
 func TestMaxEjectedIsExactForSmallNumbers(t *testing.T) {
 	for _, c := range []struct {
 		n       int
@@ -248,12 +193,42 @@ func TestHeldDirectiveIsAdopted(t *testing.T) {
 		Gate: fleet.Gate{State: breaker.Open, Generation: 77, Reason: "before"},
 	}
 	f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(0), Held: []fleet.Directive{held}}})
-	if f.state() != breaker.Open {
-		t.Fatalf("state %v after a replica said that it is open: want open", f.state())
+	for end := f.at + hearClaims; f.at < end; {
+		cr := fleet.CircuitReport{Callee: cart, State: breaker.Open, Generation: 77}
+		f.step(Input{Report: &ReplicaReport{From: replica(0), Report: fleet.Report{Circuits: []fleet.CircuitReport{cr}}}})
+		f.pass(100 * time.Millisecond)
+		for _, o := range f.out {
+			if o.Directive.State == breaker.Closed {
+				t.Fatalf("told to close at %v: %+v", f.at, o)
+			}
+		}
+	}
+	f.pass(patrolInterval)
+	if f.state() == breaker.Closed {
+		t.Fatalf("closed %v after the only replica said that it is open", hearClaims)
 	}
 	last := f.out[len(f.out)-1].Directive
-	if !held.Epoch.Less(last.Epoch) || last.Generation < 77 || last.State != breaker.Open {
+	if !held.Epoch.Less(last.Epoch) || last.Generation < 77 || last.State == breaker.Closed {
 		t.Errorf("told %+v: want open, of a newer epoch", last)
+	}
+}
+
+func TestWhatOneReplicaHoldsOpensNothingForOthers(t *testing.T) {
+	f := &fleetOf{Mind: New(Config{Daemon: "d", Incarnation: 2, Seed: 1, Enforce: true}), at: time.Second}
+	held := fleet.Directive{
+		Circuit: edge, Epoch: fleet.Epoch{Incarnation: 1, Counter: 900, Daemon: "d"}, TTL: 30 * time.Second, Enforce: true,
+		Gate: fleet.Gate{State: breaker.Open, Generation: 77, Reason: "this replica alone is sick"},
+	}
+	f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(0), Held: []fleet.Directive{held}}})
+	for i := 1; i < 4; i++ {
+		f.step(Input{Hello: &fleet.Hello{Protocol: fleet.Protocol, Replica: replica(i)}})
+		f.reports(i, 10, 0)
+	}
+	for range 50 {
+		f.pass(100 * time.Millisecond)
+		if f.state() != breaker.Closed {
+			t.Fatalf("%v for all at %v, by the word that one of four holds", f.state(), f.at)
+		}
 	}
 }
 

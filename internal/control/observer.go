@@ -1,6 +1,7 @@
 package control
 
 import (
+	"math"
 	"time"
 
 	"github.com/datapunk/switchgear/internal/fleet"
@@ -55,6 +56,71 @@ func (c *circuit) weigh(now time.Duration, r *row, cr *fleet.CircuitReport) floa
 		}
 	}
 	return observerWeight(n, all, len(c.observers))
+}
+
+// demandScale caps what an observer's calls are worth as demand: a share of probes
+// or of a ramp is chosen by it, and who claims a thousand times the others' calls
+// would leave them none of it.
+func (c *circuit) demandScale(now time.Duration, r *row) float64 {
+	if len(c.observers) < 3 || c.callee.trusting {
+		return 1
+	}
+	n := float64(r.observer.demand.sum(now, demandSteps).n)
+	most := max(observerFloor, demandSkew*(float64(c.demand.sum(now, demandSteps).n)-n))
+	if n <= most {
+		return 1
+	}
+	return most / n
+}
+
+// apply adds a bucket to a target's flow, with what its observer may say. While
+// the target is not closed few calls are answered, and of one observer as many
+// failures are heard as all others have had answers.
+func (c *circuit) apply(now time.Duration, r *row, t *target, at time.Duration, b *fleet.Bucket, current bool, weight float64) {
+	if current && !t.calmly() && b.Succeeded+b.Failed > 0 && !c.callee.trusting && c.present(now) >= 3 {
+		if heard := t.flow.heed(r.by(), b.Succeeded, b.Failed); heard < b.Failed {
+			b, weight = fewerFailures(b, heard), 1
+		}
+	}
+	apply(t, at, b, current, weight)
+}
+
+// heed tells how many failures of an observer count in this generation.
+func (f *flow) heed(observer string, ok, failed uint32) uint32 {
+	if f.heard == nil {
+		f.heard = make(map[string]tally)
+	}
+	own := f.heard[observer]
+	counts := min(failed, max(failuresFloor, f.heardAll-own.n)-min(own.k, max(failuresFloor, f.heardAll-own.n)))
+	own.n, own.k = own.n+ok+counts, own.k+counts
+	f.heard[observer] = own
+	f.heardAll += ok + counts
+	return counts
+}
+
+// othersFail reports whether, of three observers or more, others than the one with
+// the most failures see some too.
+func (f *flow) othersFail() bool {
+	const some = 3
+	sum, top := uint32(0), uint32(0)
+	for _, t := range f.heard {
+		sum, top = sum+t.k, max(top, t.k)
+	}
+	return len(f.heard) < 3 || sum-top >= some
+}
+
+// fewerFailures is a bucket of which so many failures count.
+func fewerFailures(b *fleet.Bucket, heard uint32) *fleet.Bucket {
+	s := *b
+	share := float64(heard) / float64(b.Failed)
+	for _, n := range []*uint32{&s.LateFailed, &s.RetriedFailed} {
+		*n = uint32(share * float64(*n))
+	}
+	for i := range s.Kinds {
+		s.Kinds[i] = uint32(math.Round(share * float64(s.Kinds[i])))
+	}
+	s.Failed = heard
+	return &s
 }
 
 // seers are the observers with calls lately, and those of them that see failures

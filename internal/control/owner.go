@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"hash/fnv"
+	"math"
 	"slices"
 	"time"
 
@@ -204,25 +205,56 @@ func (t *target) takeOver(now time.Duration, g fleet.Gate) (newer bool) {
 // among others is not believed.
 type claims struct {
 	generation uint64
+	since      time.Duration
 	observers  []string
+	word       *fleet.Directive // that waits for others to be heard
 }
 
-// believes reports whether enough observers hold a directive, of those that there
-// are, for it to be taken over.
-func (c *circuit) believes(now time.Duration, generation uint64, observer string) bool {
-	if generation != c.claims.generation {
-		c.claims = claims{generation: generation}
+// waits reports whether what is claimed may yet turn out to be open.
+func (c *claims) waits() bool {
+	return c.word != nil && (c.word.State != breaker.Closed || c.word.Phase == "ramp")
+}
+
+// claim notes that an observer holds a word.
+func (c *circuit) claim(now time.Duration, d *fleet.Directive, observer string) {
+	if d.Generation != c.claims.generation {
+		word := *d
+		word.Parts = slices.Clone(d.Parts)
+		c.claims = claims{generation: d.Generation, since: now, word: &word}
 	}
 	if !slices.Contains(c.claims.observers, observer) && len(c.claims.observers) < maxObservers {
 		c.claims.observers = append(c.claims.observers, observer)
 	}
-	present := []string{observer}
+}
+
+// believes reports whether enough observers hold a word for it to be taken over:
+// a quorum, or, once all had the time to be heard, as many of it as there are. The
+// first one to say hello may hold what was said to it alone.
+func (c *circuit) believes(now time.Duration) bool {
+	claimed := len(c.claims.observers)
+	if claimed >= c.quorum(math.MaxInt) {
+		return true
+	}
+	present := slices.Clone(c.claims.observers)
 	for _, r := range c.rows {
 		if now-r.at < silentReplica {
 			present = append(present, r.by())
 		}
 	}
-	return len(c.claims.observers) >= c.quorum(distinct(present))
+	return now-c.claims.since >= hearClaims && claimed >= c.quorum(distinct(present))
+}
+
+// hearClaims takes over what was held by too few, where there are no others.
+func (m *Mind) hearClaims(c *circuit) {
+	word := c.claims.word
+	if word == nil || m.now-c.claims.since < hearClaims {
+		return
+	}
+	c.claims.word = nil
+	if word.Generation > c.whole.gate.Generation && c.believes(m.now) {
+		m.takeClaim(c, word)
+		c.dirty = true
+	}
 }
 
 // claimed reports whether an observer holds a word that is not believed yet: it

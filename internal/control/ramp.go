@@ -275,6 +275,9 @@ func (t *target) follow(now time.Duration) {
 // relapsed reports whether the answers of this generation fail as those of the
 // outage did.
 func (t *target) relapsed(c *current, s *policy.Settings) bool {
+	if !t.flow.othersFail() {
+		return false
+	}
 	if s.Automatic() {
 		e := t.flow.sums()
 		return e.fast >= rampAlarm || e.slow >= steadyAlarm(0)

@@ -3,16 +3,18 @@ package control
 import (
 	"slices"
 
+	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/fleet"
 )
 
 // say tells every replica of a circuit's caller what has changed, or renews
 // what stands. Where a replica has a word of its own, each is told by itself.
 func (m *Mind) say(c *circuit) {
-	if !c.callee.owned {
-		return
+	if !c.callee.owned || c.claims.word != nil {
+		return // or what is held would flash closed before it is known whose it is
 	}
-	due := c.dirty || m.now-c.sent >= renewal && c.live(m)
+	silent := m.now - c.sent
+	due := c.dirty || silent >= renewal && c.live(m) || silent >= probesRenewal && c.probing()
 	if !due {
 		return
 	}
@@ -31,6 +33,14 @@ func (m *Mind) say(c *circuit) {
 // live reports whether anybody has called lately, or must be held.
 func (c *circuit) live(m *Mind) bool {
 	return !c.calmly() || c.orderEnds != 0 || slices.ContainsFunc(c.rows, func(r *row) bool { return m.now-r.at < renewal })
+}
+
+// probing reports whether a share of probes is let out, which ends soon where it
+// is not said again.
+func (c *circuit) probing() bool {
+	return c.standing() && slices.ContainsFunc(c.targets(), func(t *target) bool {
+		return t.gate.State == breaker.HalfOpen && t.gate.Share > 0
+	})
 }
 
 // tell says a circuit's word to one replica, with leases if it gets any.

@@ -1,6 +1,9 @@
 package control
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // test is a sequential test of whether calls fail more than they may (Wald 1945),
 // run as a cumulative sum that starts anew whenever it speaks for health (Page
@@ -106,21 +109,32 @@ func steadyAlarm(demand float64) float64 {
 
 // record is a circuit's share of failures in calm, slowly forgotten. It begins as
 // noisy as can be, so that nothing is taken for a fault before enough was seen.
-type record struct{ calls, failed float64 }
+type record struct {
+	calls, failed float64
+	// What is not learnt yet, and since when. Under suspicion it waits: it is dropped
+	// if something comes of it, since what fails teaches nothing, and learnt if
+	// nothing does, for else only the better times would count.
+	doubt  tally
+	learnt time.Duration
+}
 
 const (
 	recordPrior = 8
 	recordCalls = 5000 // as many calls are remembered at most
 )
 
-func (r *record) learn(calls, failed float64) {
-	r.calls += calls
-	r.failed += failed
+func (r *record) learn(now time.Duration) {
+	r.calls += float64(r.doubt.n)
+	r.failed += float64(r.doubt.k)
+	r.drop(now)
 	if over := r.calls / recordCalls; over > 1 {
 		r.calls /= over
 		r.failed /= over
 	}
 }
+
+// drop forgets what is in doubt.
+func (r *record) drop(now time.Duration) { r.doubt, r.learnt = tally{}, now }
 
 // normal is the share, on the safe side by one standard deviation.
 func (r *record) normal() float64 {

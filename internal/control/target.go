@@ -91,6 +91,10 @@ func (t *target) open(now time.Duration, s *policy.Settings, rng *rand.Rand, why
 		return
 	}
 	wait := s.Breaker.Wait.Duration(now-t.outage, t.trials, rng.Float64())
+	if t.gate.State == breaker.HalfOpen {
+		// The wait is between probes: one that hangs has waited already.
+		wait = max(0, wait-(now-t.trial.failed))
+	}
 	t.due = now + wait
 	t.trial = trial{}
 	t.set(now, breaker.Open, "", 0, fmt.Sprintf("%s; next probes in %s", why, short(wait)))

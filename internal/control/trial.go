@@ -15,13 +15,14 @@ import (
 type trial struct {
 	leases    []lease
 	good, bad int
+	failed    time.Duration // when the last of the bad ones was sent
 }
 
 // lease is one probe's leave, and who holds it.
 type lease struct {
-	token   uint64
-	to      fleet.ReplicaID
-	expires time.Duration
+	token          uint64
+	to             fleet.ReplicaID
+	given, expires time.Duration
 }
 
 // probe begins a trial.
@@ -52,9 +53,21 @@ func (t *target) withdraw(from fleet.ReplicaID) {
 	t.trial.leases = slices.DeleteFunc(t.trial.leases, func(l lease) bool { return l.to == from })
 }
 
+// reclaim takes back the leases of replicas that have said nothing since they
+// were to say whether they use them: they hang, or can't be reached.
+func (c *circuit) reclaim(now time.Duration, t *target) {
+	t.trial.leases = slices.DeleteFunc(t.trial.leases, func(l lease) bool {
+		if now-l.given < silentHolder {
+			return false
+		}
+		at, found := c.findRow(l.to)
+		return !found || now-c.rows[at].at >= silentHolder
+	})
+}
+
 // answer takes what became of a probe and reports whether the lease was this
 // target's.
-func (t *target) answer(a fleet.Answer) bool {
+func (t *target) answer(now time.Duration, a fleet.Answer) bool {
 	for i, l := range t.trial.leases {
 		if l.token != a.Token {
 			continue
@@ -65,6 +78,7 @@ func (t *target) answer(a fleet.Answer) bool {
 			// Nothing was learnt: the probe is given again.
 		case a.Verdict == breaker.Failure:
 			t.trial.bad++
+			t.trial.failed = max(t.trial.failed, l.given, now-max(a.Latency, 0))
 		default:
 			t.trial.good++
 		}

@@ -40,7 +40,7 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 		return
 	}
 	c.own = standing{}
-	c.act(&c.held, before)
+	c.act(now, &c.held, before)
 	for _, l := range d.Leases {
 		c.lease(now, l)
 	}
@@ -48,11 +48,11 @@ func (c *Circuit) obey(now time.Duration, d Directive) {
 
 // act puts a word in force. Parts that were named before and are not any more are
 // closed.
-func (c *Circuit) act(w *standing, before []Part) {
-	c.Breaker.Direct(w.direction(w.till, w.Hot))
+func (c *Circuit) act(now time.Duration, w *standing, before []Part) {
+	c.Breaker.Direct(w.direction(now, w.till, w.Hot))
 	for _, p := range w.Parts {
 		if x := c.Instance(p.Instance); x != nil {
-			x.Direct(p.direction(w.till, w.Hot))
+			x.Direct(p.direction(now, w.till, w.Hot))
 		}
 	}
 	for _, p := range before {
@@ -132,8 +132,16 @@ func (c *Circuit) wake() time.Duration {
 	return at
 }
 
-func (g Gate) direction(until time.Duration, hot bool) breaker.Direction {
-	return breaker.Direction{State: g.State, Share: g.Share, Generation: g.Generation, Until: until, Hot: hot, Reason: g.Reason}
+// ProbesStand is how long a share of probes is let out without a newer word. It
+// is renewed sooner than the rest of a word: while nobody hears the answers,
+// nothing is to be let out for them.
+const ProbesStand = 5 * time.Second
+
+func (g Gate) direction(now, until time.Duration, hot bool) breaker.Direction {
+	return breaker.Direction{
+		State: g.State, Share: g.Share, Generation: g.Generation, Hot: hot, Reason: g.Reason,
+		Until: until, Probing: min(now+ProbesStand, until),
+	}
 }
 
 // part is the gate of an instance, the zero Gate where there is none.

@@ -68,7 +68,7 @@ func (r *Replica) ObeyOwn(now time.Duration, d Directive) {
 	c.own = standing{d, now + d.TTL}
 	c.own.Settings, c.own.Override = nil, nil
 	c.hot = d.Hot || c.held.Hot
-	c.act(&c.own, before)
+	c.act(now, &c.own, before)
 }
 
 // Led counts the active circuits for which the fleet decides, and those for which
@@ -90,6 +90,6 @@ func (r *Replica) Led(now time.Duration) (byFleet, byOwn int) {
 func (c *Circuit) release(now time.Duration) {
 	if c.own.till > now && !c.governed() {
 		c.own.till = now + BucketWidth
-		c.act(&c.own, nil)
+		c.act(now, &c.own, nil)
 	}
 }

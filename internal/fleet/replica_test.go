@@ -349,3 +349,21 @@ func TestWakeIsWhenTimeBringsSomething(t *testing.T) {
 		t.Errorf("with a lease of a part it is due in %v: want its end, two seconds", at)
 	}
 }
+
+func TestProbesEndSoonWhereControlIsNotHeardAnyMore(t *testing.T) {
+	p := newProcess(t)
+	c := p.guard()
+	p.Obey(p.now, said(1, Gate{State: breaker.HalfOpen, Share: 1, Generation: 7}))
+	if !p.call(c, failure) {
+		t.Error("a share of 1 lets no probe out")
+	}
+	p.pass(ProbesStand)
+	p.Sample(p.now)
+	if v := c.Breaker.View(); v.State != breaker.Open || !v.Attached {
+		t.Errorf("%v, attached %v, %v after the word: want open for the rest of its term", v.State, v.Attached, ProbesStand)
+	}
+	p.Obey(p.now, said(2, Gate{State: breaker.HalfOpen, Share: 1, Generation: 7}))
+	if !p.call(c, failure) {
+		t.Error("the word said again lets no probe out")
+	}
+}

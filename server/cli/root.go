@@ -30,6 +30,7 @@ const (
 var commands = []func() *cobra.Command{
 	newDemoCommand,
 	newDemoServiceCommand,
+	newLiveReplicaCommand,
 	newServeCommand,
 	newGetCommand,
 	newWhyCommand,

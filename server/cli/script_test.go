@@ -18,12 +18,16 @@ import (
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/link"
+	"github.com/datapunk/switchgear/server/process"
 )
 
 // The scripts run this binary as switchgear, each command a process of its own.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"switchgear":      func() { os.Exit(Main()) },
+		"switchgear": func() {
+			process.Leash()
+			os.Exit(Main())
+		},
 		"failing-replica": failingReplica,
 		"switchgear-open": func() { os.Exit(isOpen()) },
 		"interrupted":     func() { os.Exit(interrupted()) },

@@ -14,12 +14,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/datapunk/switchgear/server/process"
 )
 
 // The test binary plays switchgear: a demo's services are the real ones, its
 // daemon only says that it is ready.
 func TestMain(m *testing.M) {
-	Leash()
+	process.Leash()
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == ServiceCommand:
 		exitWith(Serve(context.Background(), os.Stdout))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/policy"
+	"github.com/datapunk/switchgear/server/process"
 	"github.com/datapunk/switchgear/server/proxy"
 )
 
@@ -72,10 +73,10 @@ type world struct {
 	config  Config
 	origin  time.Time
 	folder  string // of temporary files
-	nursery *nursery
+	nursery *process.Nursery
 	fail    context.CancelCauseFunc
 
-	children  []*child            // without the daemon
+	children  []*process.Child    // without the daemon
 	own       map[string]string   // replica → its own address
 	addresses map[string][]string // service → where its callers reach it
 	proxies   map[string]*proxy.Proxy
@@ -84,7 +85,7 @@ type world struct {
 	stopLoad  func()
 
 	address string // of the daemon; empty without one
-	daemon  *child
+	daemon  *process.Child
 
 	sick []sickness
 
@@ -102,7 +103,7 @@ const startTimeout = 20 * time.Second
 // close, also after an error.
 func build(ctx context.Context, c Config, fail context.CancelCauseFunc) (*world, error) {
 	w := &world{
-		config: c, origin: time.Now(), fail: fail, nursery: newNursery(),
+		config: c, origin: time.Now(), fail: fail, nursery: process.NewNursery(),
 		own: map[string]string{}, addresses: map[string][]string{}, proxies: map[string]*proxy.Proxy{}, names: map[string]string{},
 	}
 	err := w.start(ctx)
@@ -155,7 +156,7 @@ func freeAddress(ctx context.Context, port int) (string, error) {
 // startDaemon returns when the daemon is ready.
 func (w *world) startDaemon(ctx context.Context) error {
 	args := []string{"serve", "--dev", "--listen", w.address, "--data", filepath.Join(w.folder, "daemon")}
-	d, err := w.nursery.start(w.config.Binary, "daemon", args, nil, w.lost)
+	d, err := w.nursery.Start(w.config.Binary, "daemon", args, nil, nil, w.lost)
 	if err != nil {
 		return err
 	}
@@ -173,10 +174,10 @@ func (w *world) startDaemon(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-d.ended:
-			return d.failure()
+		case <-d.Ended:
+			return d.Failure()
 		case <-late:
-			return fmt.Errorf("the daemon was not ready within %v:\n%s", startTimeout, d.errors.String())
+			return fmt.Errorf("the daemon was not ready within %v:\n%s", startTimeout, d.Words())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -198,19 +199,19 @@ func (w *world) killDaemon() {
 	w.mu.Lock()
 	w.dead = append(w.dead, span{w.now(), math.MaxInt64})
 	w.mu.Unlock()
-	w.daemon.kill()
+	w.daemon.Kill()
 	w.daemon = nil
 }
 
 // lost ends the demo: a process that nobody ended has.
-func (w *world) lost(c *child) { w.fail(c.failure()) }
+func (w *world) lost(c *process.Child) { w.fail(c.Failure()) }
 
 func (w *world) startTier(ctx context.Context, t tier) error {
 	instances := map[string][]string{}
 	for _, callee := range t.calls {
 		instances[callee] = w.addresses[callee]
 	}
-	var started []*child
+	var started []*process.Child
 	for _, name := range replicasOf(t.service) {
 		c := serviceConfig{
 			Service: t.service, Replica: name, Calls: t.calls, Instances: instances, Timeout: t.timeout,
@@ -223,7 +224,7 @@ func (w *world) startTier(ctx context.Context, t tier) error {
 		if err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
 		}
-		x, err := w.nursery.start(w.config.Binary, name, []string{ServiceCommand}, []string{serviceVariable + "=" + string(document)}, w.lost)
+		x, err := w.nursery.Start(w.config.Binary, name, []string{ServiceCommand}, []string{serviceVariable + "=" + string(document)}, nil, w.lost)
 		if err != nil {
 			return err
 		}
@@ -231,38 +232,38 @@ func (w *world) startTier(ctx context.Context, t tier) error {
 		started = append(started, x)
 	}
 	for _, x := range started {
-		address, err := x.listens(ctx)
+		address, err := listens(ctx, x)
 		if err != nil {
 			return err
 		}
-		w.own[x.name] = address
+		w.own[x.Name] = address
 		if t.proxied {
 			p, err := proxy.Start(proxy.Config{
-				Listen: "127.0.0.1:0", To: address, Seed: w.seed(x.name + " proxy"), SourceHeader: replicaHeader, Events: proxyEvents,
+				Listen: "127.0.0.1:0", To: address, Seed: w.seed(x.Name + " proxy"), SourceHeader: replicaHeader, Events: proxyEvents,
 			})
 			if err != nil {
-				return fmt.Errorf("fault proxy of %s: %w", x.name, err)
+				return fmt.Errorf("fault proxy of %s: %w", x.Name, err)
 			}
-			w.proxies[x.name] = p
+			w.proxies[x.Name] = p
 			address = p.Addr()
 		}
 		w.addresses[t.service] = append(w.addresses[t.service], address)
-		w.names[address] = x.name
+		w.names[address] = x.Name
 	}
 	return nil
 }
 
 // listens waits for the child's first line, its address.
-func (c *child) listens(ctx context.Context) (string, error) {
+func listens(ctx context.Context, c *process.Child) (string, error) {
 	select {
-	case address, ok := <-c.first:
+	case address, ok := <-c.First:
 		if !ok {
-			<-c.ended
-			return "", c.failure()
+			<-c.Ended
+			return "", c.Failure()
 		}
 		return address, nil
 	case <-time.After(startTimeout):
-		return "", fmt.Errorf("%s was not ready within %v", c.name, startTimeout)
+		return "", fmt.Errorf("%s was not ready within %v", c.Name, startTimeout)
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
@@ -287,8 +288,8 @@ func (w *world) close() {
 	if w.daemon != nil {
 		all = append(all, w.daemon)
 	}
-	stop(all...)
-	w.nursery.close()
+	process.Stop(all...)
+	w.nursery.Close()
 	for _, p := range w.proxies {
 		p.Close()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/control"
+	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/internal/sim"
 	"github.com/datapunk/switchgear/policy"
 )
@@ -19,10 +20,16 @@ import (
 func TestPropertyMeshesCloseWhenFaultsEnd(t *testing.T) {
 	tryOut(t, func(x *trial) {
 		seed := x.Uint64()
-		if a := x.mesh(seed, true); x.seed%5 == 0 && !bytes.Equal(a, x.mesh(seed, false)) {
+		if a := x.mesh(seed, true, 0); x.seed%5 == 0 && !bytes.Equal(a, x.mesh(seed, false, 0)) {
 			x.Errorf("two runs, of which one was looked at, say different things")
 		}
 	})
+}
+
+// The same with a replica that reports each call as a thousand failures: it may
+// shut its own end, but nothing of the others' stays open because of it.
+func TestPropertyALiarKeepsNothingOpen(t *testing.T) {
+	tryOut(t, func(x *trial) { x.mesh(x.Uint64(), true, 1000) })
 }
 
 const (
@@ -31,7 +38,7 @@ const (
 )
 
 // mesh plays one and gives all that control has said.
-func (x *trial) mesh(seed uint64, look bool) []byte {
+func (x *trial) mesh(seed uint64, look bool, lie uint32) []byte {
 	w := sim.New(seed)
 	rng := w.Rand()
 	var said bytes.Buffer
@@ -87,6 +94,20 @@ func (x *trial) mesh(seed uint64, look bool) []byte {
 		from := at()
 		w.At(from, w.KillDaemon)
 		w.At(from+time.Second, func() { w.StartDaemon(2) })
+	}
+	if lie > 0 {
+		replicas[rng.IntN(len(replicas))].Distort = func(r *fleet.Report) {
+			for i := range r.Circuits {
+				for j := range r.Circuits[i].Cells {
+					for k := range r.Circuits[i].Cells[j].Buckets {
+						b := &r.Circuits[i].Cells[j].Buckets[k]
+						n := lie * b.Offered
+						b.Counts = fleet.Counts{Offered: n, Failed: n}
+						b.Kinds[breaker.Timeout] = n
+					}
+				}
+			}
+		}
 	}
 	most := max(1, int(settings.MaxOpenPercent*float64(callees)/100))
 	openings, open := make(map[policy.Circuit]int), make(map[policy.Circuit]bool)

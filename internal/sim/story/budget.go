@@ -42,7 +42,7 @@ var budget = chapter{4, "probe and ramp budget", []part{
 	},
 	{
 		promises: []promise{
-			{measure: "the holder of a lease hangs: seconds until another replica has one, beyond the call's time-out and the wait", op: "<=", promised: 1},
+			{measure: "the holder of a lease hangs: seconds until another replica has one, beyond the call's time-out", op: "<=", promised: 1},
 			{measure: "the holder of a lease hangs: seconds half-open after the callee is well", op: "<=", promised: 10},
 		},
 		alone: true,
@@ -141,7 +141,7 @@ func (w *weak) figures() []float64 {
 // holder has the holder of the first lease die, or its probe hang: how long until
 // another replica has leave, and how long the circuit stays half-open afterwards.
 func (p *play) holder(dies bool) []float64 {
-	const begins, ends, holderWait = 10 * time.Second, 30 * time.Second, 5 * time.Second
+	const begins, ends = 10 * time.Second, 30 * time.Second
 	p.rules = explicit + `, "permittedNumberOfCallsInHalfOpenState": 1, "wait": "fixed", "waitDurationInOpenState": "5s"`
 	s := p.pair(time.Minute, 20, 2, 3)
 	s.Services[0].Calls[0].Timeout = 8 * time.Second
@@ -174,7 +174,7 @@ func (p *play) holder(dies bool) []float64 {
 	}
 	late := next - gone
 	if !dies {
-		late -= s.Services[0].Calls[0].Timeout + holderWait
+		late -= s.Services[0].Calls[0].Timeout
 	}
 	x.changes = slices.DeleteFunc(x.changes, func(c change) bool { return dies && c.replica == holder }) // it closes no more
 	return []float64{late.Seconds(), max(0, (x.lastOpen(webDB) - ends).Seconds())}

@@ -31,6 +31,7 @@ type Row struct {
 	Seeds   int    `json:"seeds"` // of which the worst is shown
 	// Breaks are the mechanisms without which the promise is not kept.
 	Breaks []string `json:"breaks,omitempty"`
+	Live   bool     `json:"live,omitempty"` // measured with processes and sockets
 }
 
 // promise is a row before it is measured.

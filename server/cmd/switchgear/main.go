@@ -5,10 +5,10 @@ import (
 	"os"
 
 	"github.com/datapunk/switchgear/server/cli"
-	"github.com/datapunk/switchgear/server/demo"
+	"github.com/datapunk/switchgear/server/process"
 )
 
 func main() {
-	demo.Leash() // a demo that dies takes its processes with it
+	process.Leash() // who started it and dies takes it along
 	os.Exit(cli.Main())
 }

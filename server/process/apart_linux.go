@@ -1,10 +1,10 @@
-package demo
+package process
 
 import "syscall"
 
 // apart puts a child into a process group of its own, so that Ctrl-C reaches the
-// demo alone, which then ends its children in order; and has the kernel kill it
-// when the demo dies.
+// starter alone, which then ends its children in order; and has the kernel kill it
+// when the starter dies.
 func apart() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -1,4 +1,6 @@
-package demo
+// Package process starts programs that can't outlive their starter: whatever ends
+// it, on Linux the kernel ends them, elsewhere their standard input does.
+package process
 
 import (
 	"bufio"
@@ -16,17 +18,17 @@ import (
 )
 
 // leashVariable in a process's environment makes Leash hold it.
-const leashVariable = "SWITCHGEAR_DEMO_LEASH"
+const leashVariable = "SWITCHGEAR_LEASH"
 
-// Leash ends this process when the demo that started it is gone, however it
-// went: the end of its standard input tells. It does nothing in a process that no
-// demo started. On Linux the kernel sees to the same, at once.
+// Leash ends this process when the one that started it is gone, however it went:
+// the end of its standard input tells. It does nothing in a process that no
+// Nursery started. On Linux the kernel sees to the same, at once.
 func Leash() {
 	if os.Getenv(leashVariable) == "" {
 		return
 	}
 	go func() {
-		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // whatever ends it, the demo is gone
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // whatever ends it, the starter is gone
 		os.Exit(1)
 	}()
 }
@@ -34,15 +36,16 @@ func Leash() {
 // farewell is how long a child may take to end by itself.
 const farewell = 3 * time.Second
 
-// nursery starts children, from one OS thread that lives as long as they do: the
+// Nursery starts children, from one OS thread that lives as long as they do: the
 // kernel's promise to kill a child is about the thread that started it.
-type nursery struct {
+type Nursery struct {
 	jobs chan func()
 	done chan struct{}
 }
 
-func newNursery() *nursery {
-	n := &nursery{jobs: make(chan func()), done: make(chan struct{})}
+// NewNursery begins one; Close it.
+func NewNursery() *Nursery {
+	n := &Nursery{jobs: make(chan func()), done: make(chan struct{})}
 	go func() {
 		defer close(n.done)
 		runtime.LockOSThread()
@@ -54,29 +57,31 @@ func newNursery() *nursery {
 	return n
 }
 
-// close ends the nursery; every child must have ended.
-func (n *nursery) close() {
+// Close ends the nursery; every child must have ended.
+func (n *Nursery) Close() {
 	close(n.jobs)
 	<-n.done
 }
 
-// child is a process of the demo.
-type child struct {
-	name    string
+// Child is a process.
+type Child struct {
+	Name    string
+	First   <-chan string   // the first line of its standard output; closed without one
+	Ended   <-chan struct{} // closed when it has
 	cmd     *exec.Cmd
 	leash   io.Closer
-	first   chan string // the first line of its standard output
-	ended   chan struct{}
 	err     error // once ended
 	errors  tail
 	retired atomic.Bool // its end is wanted
 }
 
-// start runs the binary. unwanted is called, from another goroutine, if the child
-// ends before it is stopped.
-func (n *nursery) start(binary, name string, args, environment []string, unwanted func(*child)) (*child, error) {
+// Start runs the binary. From other goroutines, lines, if not nil, hears each line
+// of its standard output after the first, and unwanted is called if the child ends
+// before it is stopped.
+func (n *Nursery) Start(binary, name string, args, environment []string, lines func(string), unwanted func(*Child)) (*Child, error) {
 	cmd := exec.Command(binary, args...) //nolint:noctx // ended in order by stop, not killed by a context
-	c := &child{name: name, cmd: cmd, first: make(chan string, 1), ended: make(chan struct{})}
+	first, ended := make(chan string, 1), make(chan struct{})
+	c := &Child{Name: name, First: first, Ended: ended, cmd: cmd}
 	c.cmd.Env = append(append(os.Environ(), leashVariable+"=1"), environment...)
 	c.cmd.Stderr = &c.errors
 	c.cmd.SysProcAttr = apart()
@@ -98,12 +103,15 @@ func (n *nursery) start(binary, name string, args, environment []string, unwante
 		r := bufio.NewReader(out)
 		line, err := r.ReadString('\n')
 		if err == nil {
-			c.first <- strings.TrimSpace(line)
+			first <- strings.TrimSpace(line)
 		}
-		close(c.first)
+		close(first)
+		for rest := bufio.NewScanner(r); lines != nil && rest.Scan(); {
+			lines(rest.Text())
+		}
 		io.Copy(io.Discard, r) //nolint:errcheck // read only so that the child never blocks
 		c.err = c.cmd.Wait()
-		close(c.ended)
+		close(ended)
 		if !c.retired.Load() {
 			unwanted(c)
 		}
@@ -111,28 +119,31 @@ func (n *nursery) start(binary, name string, args, environment []string, unwante
 	return c, nil
 }
 
-// failure says how the child ended, with its last words.
-func (c *child) failure() error {
+// Failure says how the child ended, with its last words.
+func (c *Child) Failure() error {
 	words := c.errors.String()
 	if words != "" {
 		words = ":\n" + words
 	}
 	if c.err == nil {
-		return fmt.Errorf("%s ended by itself%s", c.name, words)
+		return fmt.Errorf("%s ended by itself%s", c.Name, words)
 	}
-	return fmt.Errorf("%s ended by itself: %w%s", c.name, c.err, words)
+	return fmt.Errorf("%s ended by itself: %w%s", c.Name, c.err, words)
 }
 
-// kill ends the child at once, as kill -9 does, and waits for it.
-func (c *child) kill() {
+// Words are the last that it wrote to its standard error.
+func (c *Child) Words() string { return c.errors.String() }
+
+// Kill ends the child at once, as kill -9 does, and waits for it.
+func (c *Child) Kill() {
 	c.retired.Store(true)
 	c.cmd.Process.Kill() //nolint:errcheck // an error means that it has ended already
-	<-c.ended
+	<-c.Ended
 	c.leash.Close()
 }
 
-// stop asks children to end, kills those that don't, and waits for all.
-func stop(children ...*child) {
+// Stop asks children to end, kills those that don't, and waits for all.
+func Stop(children ...*Child) {
 	for _, c := range children {
 		c.retired.Store(true)
 		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -142,13 +153,13 @@ func stop(children ...*child) {
 	late := time.After(farewell)
 	for _, c := range children {
 		select {
-		case <-c.ended:
+		case <-c.Ended:
 		case <-late:
 			late = nil
 			for _, c := range children {
 				c.cmd.Process.Kill() //nolint:errcheck // an error means that it has ended already
 			}
-			<-c.ended
+			<-c.Ended
 		}
 		c.leash.Close()
 	}
