@@ -48,6 +48,7 @@ const (
 
 	windowSteps   = 40
 	cellSpan      = 16 * time.Second
+	cellSteps     = 16
 	maxCircuits   = 20_000
 	maxCells      = 256
 	maxLocated    = 4096
