@@ -45,7 +45,8 @@ var grain = []struct {
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
-	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
+	{"/server/scale", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/link", "/link/gen", "/link/wire", "/server/app", "/server/bus", "/server/demo", "/server/gen"}, "a scale weighs each part as it is, alone and together"},
+	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/scale", "/server/gen"}, "commands call; nothing calls commands"},
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/demo"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},

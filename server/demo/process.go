@@ -31,6 +31,13 @@ func Leash() {
 	}()
 }
 
+// Tie puts a command of this program, which is not started yet, on a leash that
+// ends with this process, or when it is closed.
+func Tie(cmd *exec.Cmd) (leash io.Closer, err error) {
+	cmd.Env = append(os.Environ(), leashVariable+"=1")
+	return cmd.StdinPipe()
+}
+
 // farewell is how long a child may take to end by itself.
 const farewell = 3 * time.Second
 
@@ -77,13 +84,13 @@ type child struct {
 func (n *nursery) start(binary, name string, args, environment []string, unwanted func(*child)) (*child, error) {
 	cmd := exec.Command(binary, args...) //nolint:noctx // ended in order by stop, not killed by a context
 	c := &child{name: name, cmd: cmd, first: make(chan string, 1), ended: make(chan struct{})}
-	c.cmd.Env = append(append(os.Environ(), leashVariable+"=1"), environment...)
 	c.cmd.Stderr = &c.errors
 	c.cmd.SysProcAttr = apart()
-	leash, err := c.cmd.StdinPipe()
+	leash, err := Tie(c.cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	c.cmd.Env = append(c.cmd.Env, environment...)
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
