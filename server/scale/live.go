@@ -32,10 +32,10 @@ type Hot struct {
 	ReportsPerS        float64 `json:"reports_per_s"`
 	ShedReports        float64 `json:"shed_reports"` // that control never saw
 	BusOverflows       float64 `json:"bus_overflows"`
-	DirectivesSent float64 `json:"directives_sent"`
-	RecoverP50Ms   float64 `json:"recover_p50_ms"` // from the cure until a breaker is closed for good
-	RecoverP99Ms   float64 `json:"recover_p99_ms"`
-	RSSBytes       uint64  `json:"rss_bytes"`
+	DirectivesSent     float64 `json:"directives_sent"`
+	RecoverP50Ms       float64 `json:"recover_p50_ms"` // from the cure until a breaker is closed for good
+	RecoverP99Ms       float64 `json:"recover_p99_ms"`
+	RSSBytes           uint64  `json:"rss_bytes"`
 }
 
 // measureLive runs the daemon in a process of its own, with clients in this one,
