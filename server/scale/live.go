@@ -53,13 +53,13 @@ func measureLive(ctx context.Context, o *Options, r *Result) error {
 	}
 	defer cs.close()
 	cs.call()
-	if err := sleep(ctx, o.length(10*time.Second, 2*time.Second)); err != nil {
+	if err := sleep(ctx, o.length(10*time.Second, time.Second/2)); err != nil {
 		return err
 	}
 	p := probe{ctx: ctx, daemon: d}
 	p.read()
 	before := p
-	p.wait(o.length(30*time.Second, time.Second))
+	p.wait(o.length(30*time.Second, time.Second/2))
 	percent := p.percentSince(&before)
 	r.CalmCorePercent = &percent
 	r.Calm = &Calm{
@@ -71,15 +71,15 @@ func measureLive(ctx context.Context, o *Options, r *Result) error {
 	began := time.Now()
 	before = p
 	cs.failing.Store(true)
-	p.wait(time.Second)
+	p.wait(o.length(time.Second, time.Second/2))
 	h := &Hot{Clients: n, Failing: services, FirstSecondPercent: p.percentSince(&before)}
-	p.wait(o.length(14*time.Second, 2*time.Second))
+	p.wait(o.length(14*time.Second, time.Second/2))
 	h.OutagePercent = p.percentSince(&before)
 	h.ReportsPerS = p.perSecond(&before, "switchgear_reports_total")
 	outage := p
 	cured := time.Now()
 	cs.failing.Store(false)
-	p.wait(o.length(20*time.Second, 6*time.Second))
+	p.wait(o.length(20*time.Second, time.Second/2))
 	h.AfterPercent = p.percentSince(&outage)
 	h.ShedReports = p.figures["switchgear_evidence_dropped_total"] - before.figures["switchgear_evidence_dropped_total"]
 	h.BusOverflows = p.figures["switchgear_bus_overflows_total"] - before.figures["switchgear_bus_overflows_total"]
