@@ -100,7 +100,6 @@ func (c *cost) percent(d time.Duration) float64 { return 100 * float64(c.cpu) / 
 // faulty is one play of a fault, and what came of it.
 type faulty struct {
 	world        *sim.World
-	callee       *sim.Callee
 	replicas     int
 	calm, outage cost
 	opened       []time.Duration

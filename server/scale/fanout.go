@@ -2,6 +2,7 @@ package scale
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -28,11 +29,13 @@ type Fanout struct {
 	P50Ms   float64 `json:"p50_ms"`
 	P99Ms   float64 `json:"p99_ms"`
 	MaxMs   float64 `json:"max_ms"`
+	// What else the machine did then, in percent of a core: waits grow with it.
+	OthersPercent float64 `json:"others_core_percent"`
 }
 
 // measureFanout says open and closed by turns to a thousand replicas, through a
 // daemon in this process, and stops the time until each breaker is.
-func measureFanout(ctx context.Context, o *Options, r *Result) error {
+func measureFanout(ctx context.Context, o *Options, r *Result) (err error) {
 	dir, err := os.MkdirTemp("", "switchgear-scale-*")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)
@@ -54,7 +57,7 @@ func measureFanout(ctx context.Context, o *Options, r *Result) error {
 	go func() { ended <- a.Run(running) }()
 	defer func() {
 		stop()
-		<-ended
+		err = errors.Join(err, <-ended)
 	}()
 
 	f := &Fanout{Streams: o.size(1000, 20), Rounds: o.size(40, 4)}
@@ -79,6 +82,10 @@ func measureFanout(ctx context.Context, o *Options, r *Result) error {
 		}
 		return l.heard(ctx, began, state)
 	}
+	rest, err := newOthers()
+	if err != nil {
+		return err
+	}
 	var all []time.Duration
 	for i := range 2 * f.Rounds {
 		state := breaker.Open
@@ -97,6 +104,9 @@ func measureFanout(ctx context.Context, o *Options, r *Result) error {
 		}
 	}
 	f.P50Ms, f.P99Ms, f.MaxMs = milliseconds(quantile(all, 0.5)), milliseconds(quantile(all, 0.99)), milliseconds(quantile(all, 1))
+	if f.OthersPercent, err = rest.percent(); err != nil {
+		return err
+	}
 	r.DirectiveFanoutP99Ms, r.Fanout = &f.P99Ms, f
 	return nil
 }

@@ -33,9 +33,12 @@ type Hot struct {
 	ShedReports        float64 `json:"shed_reports"` // that control never saw
 	BusOverflows       float64 `json:"bus_overflows"`
 	DirectivesSent     float64 `json:"directives_sent"`
-	RecoverP50Ms       float64 `json:"recover_p50_ms"` // from the cure until a breaker is closed for good
-	RecoverP99Ms       float64 `json:"recover_p99_ms"`
-	RSSBytes           uint64  `json:"rss_bytes"`
+	// What else the machine did while they failed, in percent of a core: waits grow
+	// with it.
+	OthersPercent float64 `json:"others_core_percent"`
+	RecoverP50Ms  float64 `json:"recover_p50_ms"` // from the cure until a breaker is closed for good
+	RecoverP99Ms  float64 `json:"recover_p99_ms"`
+	RSSBytes      uint64  `json:"rss_bytes"`
 }
 
 // measureLive runs the daemon in a process of its own, with clients in this one,
@@ -68,6 +71,10 @@ func measureLive(ctx context.Context, o *Options, r *Result) error {
 	}
 	o.say("calm: %.1f %% of a core", percent)
 
+	rest, err := newOthers(d.pid())
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	before = p
 	cs.failing.Store(true)
@@ -76,6 +83,9 @@ func measureLive(ctx context.Context, o *Options, r *Result) error {
 	p.wait(o.length(14*time.Second, time.Second/2))
 	h.OutagePercent = p.percentSince(&before)
 	h.ReportsPerS = p.perSecond(&before, "switchgear_reports_total")
+	if h.OthersPercent, err = rest.percent(); err != nil {
+		return err
+	}
 	outage := p
 	cured := time.Now()
 	cs.failing.Store(false)

@@ -17,15 +17,17 @@ import (
 	busv1 "github.com/datapunk/switchgear/server/gen/switchgear/bus/v1"
 )
 
-// Reports are circuit reports in a second of one core's time: of a busy circuit
-// with ten buckets in each, and of a slow one with a single call.
+// Reports are circuit reports in a second of one core's time, the best of five
+// rounds: of a busy circuit with ten buckets in each, and of a slow one with one.
 type Reports struct {
 	Control     float64 `json:"control_per_s"` // decoded ones, stepped by control
 	ControlSlow float64 `json:"control_slow_per_s"`
 	Decode      float64 `json:"decode_per_s"` // from bytes to control's input, with validation
 	DecodeSlow  float64 `json:"decode_slow_per_s"`
-	Whole       float64 `json:"whole_per_s"` // from the stream's bytes over the bus's to control's answer
+	Whole       float64 `json:"whole_per_s"` // from the stream's bytes to control's answer, in a lone daemon
 	WholeSlow   float64 `json:"whole_slow_per_s"`
+	Bus         float64 `json:"bus_per_s"` // the same, over a bus that other daemons hear
+	BusSlow     float64 `json:"bus_slow_per_s"`
 }
 
 // traffic is what replicas with so many circuits each report once a second.
@@ -68,24 +70,28 @@ func (t *traffic) second(report func(at time.Duration, i int)) {
 }
 
 func measureReports(_ context.Context, o *Options, r *Result) error {
-	replicas, circuits, seconds := o.size(1000, 20), 20, o.size(20, 2)
+	replicas, circuits, seconds := o.size(1000, 20), 20, o.size(4, 1)
 	x := &Reports{}
 	for _, m := range []struct {
-		buckets                int
-		control, decode, whole *float64
+		buckets                     int
+		control, decode, whole, bus *float64
 	}{
-		{10, &x.Control, &x.Decode, &x.Whole},
-		{1, &x.ControlSlow, &x.DecodeSlow, &x.WholeSlow},
+		{10, &x.Control, &x.Decode, &x.Whole, &x.Bus},
+		{1, &x.ControlSlow, &x.DecodeSlow, &x.WholeSlow, &x.BusSlow},
 	} {
 		t := newTraffic(replicas, circuits, m.buckets)
-		perSecond := func(f func(at time.Duration, i int)) float64 {
+		// The best of some rounds: others on the machine only ever make it slower.
+		perSecond := func(f func(at time.Duration, i int)) (best float64) {
 			t.second(f) // rows are made
-			took := onOneCore(func() {
-				for range seconds {
-					t.second(f)
-				}
-			})
-			return float64(seconds*replicas*circuits) / took.Seconds()
+			for range 5 {
+				took := onOneCore(func() {
+					for range seconds {
+						t.second(f)
+					}
+				})
+				best = max(best, float64(seconds*replicas*circuits)/took.Seconds())
+			}
+			return best
 		}
 		mind := newMind()
 		*m.control = perSecond(func(at time.Duration, i int) {
@@ -108,6 +114,16 @@ func measureReports(_ context.Context, o *Options, r *Result) error {
 		})
 		mind = newMind()
 		*m.whole = perSecond(func(at time.Duration, i int) {
+			r, err := decode(sent[i])
+			if err != nil {
+				failed = err
+			}
+			from := &t.reports[i]
+			mind.Step(control.Input{At: at, Report: &control.ReplicaReport{From: from.From, Observer: from.Observer, Report: r}})
+			mind.Interval()
+		})
+		mind = newMind()
+		*m.bus = perSecond(func(at time.Duration, i int) {
 			if err := carry(mind, at, &t.reports[i], sent[i]); err != nil {
 				failed = err
 			}
@@ -130,9 +146,9 @@ func decode(sent []byte) (fleet.Report, error) {
 	return wire.FromReport(p)
 }
 
-// carry does what a daemon does with a report, but for sockets and queues: the
-// gateway decodes and validates it, the bus carries it, the owner decodes it again
-// and steps control with it.
+// carry does what a daemon among others does with a report, but for sockets and
+// queues: the gateway decodes and validates it, the bus carries it, the owner
+// decodes it again and steps control with it.
 func carry(mind *control.Mind, at time.Duration, from *control.ReplicaReport, sent []byte) error {
 	p := new(linkv1.Report)
 	if err := proto.Unmarshal(sent, p); err != nil {

@@ -32,16 +32,19 @@ func (r *Result) figures(t *table) {
 	if x := r.Reports; x != nil {
 		t.line("circuit reports a second and core, busy circuits (ten calls a second): control", figure(x.Control), "1,000,000")
 		t.line("the same: decoding and validating", figure(x.Decode), "")
-		t.line("the same: all that the daemon does, but for sockets and queues", figure(x.Whole), "")
+		t.line("the same: all that a lone daemon does, but for sockets and queues", figure(x.Whole), "")
+		t.line("the same: all that a daemon among others does, over the bus", figure(x.Bus), "")
 		t.line("circuit reports a second and core, slow circuits (one call a second): control", figure(x.ControlSlow), "1,000,000")
 		t.line("the same: decoding and validating", figure(x.DecodeSlow), "")
-		t.line("the same: all that the daemon does, but for sockets and queues", figure(x.WholeSlow), "")
+		t.line("the same: all that a lone daemon does, but for sockets and queues", figure(x.WholeSlow), "")
+		t.line("the same: all that a daemon among others does, over the bus", figure(x.BusSlow), "")
 	}
 	if r.BytesPerCircuitReplica != nil {
 		t.line("bytes of control per active circuit and replica", figure(*r.BytesPerCircuitReplica), "")
 	}
 	if x := r.Fanout; x != nil {
 		t.line(fmt.Sprintf("a directive to %d live streams, ms: p50 / p99 / longest", x.Streams), figure(x.P50Ms)+" / "+figure(x.P99Ms)+" / "+figure(x.MaxMs), "p99 < 50")
+		t.line("meanwhile others used of the machine, % of a core", figure(x.OthersPercent), "")
 	}
 	if x := r.Calm; x != nil {
 		t.line(fmt.Sprintf("calm: %d live clients, %d circuits and %d calls a second each: the daemon, %% of a core", x.Clients, x.Circuits, x.CallsPerS), figure(*r.CalmCorePercent), "< 15")
@@ -49,6 +52,7 @@ func (r *Result) figures(t *table) {
 	}
 	if x := r.Hot; x != nil {
 		t.line(fmt.Sprintf("hot: %d live clients, %d callees fail at once: open after, ms: p50 / p99 / last", x.Clients, x.Failing), figure(x.OpenP50Ms)+" / "+figure(x.OpenP99Ms)+" / "+figure(x.OpenMaxMs), "")
+		t.line("hot: meanwhile others used of the machine, % of a core", figure(x.OthersPercent), "")
 		t.line("hot: breakers that never opened", fmt.Sprint(x.NeverOpened), "0")
 		t.line("hot: the daemon, % of a core: first second / while it lasts / 20 s after", figure(x.FirstSecondPercent)+" / "+figure(x.OutagePercent)+" / "+figure(x.AfterPercent), "")
 		t.line("hot: reports a second, of all clients", figure(x.ReportsPerS), "")

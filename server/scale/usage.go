@@ -89,3 +89,60 @@ func onOneCore(f func()) time.Duration {
 	f()
 	return used() - start
 }
+
+// machine is the processor time of everything on this machine.
+func machine() (busy time.Duration, err error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read the machine's processor time, which needs Linux: %w", err)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	fields := strings.Fields(line)
+	const idle, wait = 4, 5 // of the fields after its name
+	for i, f := range fields {
+		if i == 0 || i == idle || i == wait || i > 8 {
+			continue
+		}
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return 0, fmt.Errorf("read the machine's processor time: %w", err)
+		}
+		busy += time.Duration(n) * tick
+	}
+	return busy, nil
+}
+
+// others tells what everybody but this process and some more have used.
+type others struct {
+	at   time.Time
+	busy time.Duration
+	own  []int
+}
+
+func newOthers(own ...int) (*others, error) {
+	o := &others{own: append(own, os.Getpid()), at: time.Now()}
+	var err error
+	o.busy, err = o.used()
+	return o, err
+}
+
+func (o *others) used() (time.Duration, error) {
+	busy, err := machine()
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range o.own {
+		used, err := usedBy(pid)
+		if err != nil {
+			return 0, err
+		}
+		busy -= used
+	}
+	return busy, nil
+}
+
+// percent of a core since it was made; over less than some ticks it means little.
+func (o *others) percent() (float64, error) {
+	busy, err := o.used()
+	return 100 * float64(max(busy-o.busy, 0)) / float64(max(time.Since(o.at), 1)), err
+}
