@@ -14,13 +14,13 @@ export GOFLAGS := -buildvcs=false
 GO_STATIC := CGO_ENABLED=0 go build -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: properties help tools build switchgear demo test check fmt generate bench scenarios fuzz mutants clean
+.PHONY: properties bench-fleet help tools build switchgear demo test check fmt generate bench scenarios fuzz mutants clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 help: ## this list
 	@echo 'make TARGET [ARGS="…"]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 tools: ## what is installed, what is needed for what, and how to get it
 	@tools/check-tools
@@ -48,6 +48,9 @@ generate: ## the code made from link's proto files
 
 bench: build ## the same calls through this library and its peers; ARGS goes to .bin/bench
 	@$(BIN)/bench $(ARGS)
+
+bench-fleet: switchgear ## what a fleet costs a daemon, and brings, as JSON; ARGS="--json=false" prints tables, ARGS="--help" lists its flags
+	@$(BIN)/switchgear lab scale --json $(ARGS)
 
 scenarios: switchgear ## the ten scenarios in virtual time, with peers beside; ARGS="--help" lists its flags
 	@$(BIN)/switchgear lab scenarios $(ARGS)

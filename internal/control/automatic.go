@@ -217,13 +217,14 @@ func (c *circuit) sick(now time.Duration) (sick []*row) {
 }
 
 // seed takes over a demand that was counted elsewhere.
-func (f *flow) seed(now time.Duration, demand *window) {
-	per := int64(demand.step / fleet.BucketWidth)
-	last := int64(now / demand.step)
+func (f *flow) seed(now time.Duration, demand *newest) {
+	const step = demandSpan / demandSteps
+	per := int64(step / fleet.BucketWidth)
+	last := int64(now / step)
 	for i := max(last-demandSteps+1, demand.head-int64(len(demand.slots))+1, 0); i <= min(last, demand.head); i++ {
 		n := float64(demand.slots[i%int64(len(demand.slots))].n)
 		for j := range per {
-			if s := f.at(time.Duration(i)*demand.step + time.Duration(j)*fleet.BucketWidth); s != nil {
+			if s := f.at(time.Duration(i)*step + time.Duration(j)*fleet.BucketWidth); s != nil {
 				s.offered += n / float64(per)
 			}
 		}

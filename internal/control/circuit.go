@@ -2,7 +2,6 @@ package control
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,7 +19,8 @@ type circuit struct {
 	parts      []*part // by instance
 	rows       []*row  // by replica
 	observers  map[string]*observer
-	demand     window // of all rows, over 4 s
+	strays     bool   // some of them see no row any more
+	demand     newest // of all rows
 	record     record
 	rest       *row // evidence of replicas that are told apart no more, nil if there are none
 	seen       map[string]*seenInstance
@@ -31,7 +31,9 @@ type circuit struct {
 	suspected  time.Duration // since when failures are more than normal, 0 if not
 	forewarned bool          // every answer was heard at once already when it was suspected
 	saidHot    bool
-	apart      bool // a replica may have a word of its own
+	// apart is true where a replica may have a word of its own. INVARIANT: it is
+	// while a row has one.
+	apart bool
 
 	coordination
 
@@ -54,8 +56,8 @@ type row struct {
 	mode       breaker.Mode
 	generation uint64
 	window     window  // of the settings' span, for thresholds
-	demand     window  // 4 s, to know who has calls to probe with
-	recent     window  // 4 s of first attempts, for verdicts
+	demand     newest  // to know who has calls to probe with
+	recent     newest  // of first attempts, for verdicts
 	sum        float64 // of the fast test, over this replica's answers alone
 	cells      []*cell
 	local      string  // why it has opened by its own rule, if it has
@@ -74,14 +76,14 @@ const (
 // cell is a row's evidence of one route and instance, first attempts only.
 type cell struct {
 	route, instance string
-	window          window
+	window          attempts
 }
 
 func newCircuit(now time.Duration, id policy.Circuit, ce *callee, generations *uint64) *circuit {
 	c := &circuit{
 		id: id, callee: ce, settings: policy.Default(), generations: generations,
 		heard: now, seen: make(map[string]*seenInstance), sent: -renewal,
-		observers: make(map[string]*observer), demand: newWindow(demandSpan, demandSteps),
+		observers:    make(map[string]*observer),
 		coordination: newCoordination(),
 	}
 	c.whole = c.target(now)
@@ -104,29 +106,22 @@ func (c *circuit) standing() bool {
 			return true
 		}
 	}
-	for _, r := range c.rows {
-		if r.own != nil {
-			return true
-		}
-	}
-	return false
+	return c.apart && slices.ContainsFunc(c.rows, func(r *row) bool { return r.own != nil })
 }
 
 func (c *circuit) findRow(id fleet.ReplicaID) (at int, found bool) {
 	return slices.BinarySearchFunc(c.rows, id, func(r *row, id fleet.ReplicaID) int { return compareReplicas(r.id, id) })
 }
 
-func (c *circuit) row(id fleet.ReplicaID) (*row, bool) {
+// row gives what a replica says, and whether that is new.
+func (c *circuit) row(id fleet.ReplicaID) (_ *row, first bool) {
 	at, found := c.findRow(id)
 	if found {
-		return c.rows[at], true
+		return c.rows[at], false
 	}
-	r := &row{
-		id: id, window: newWindow(c.settings.Breaker.WindowDuration, windowSteps),
-		demand: newWindow(demandSpan, demandSteps), recent: newWindow(demandSpan, demandSteps),
-	}
+	r := &row{id: id, window: newWindow(c.settings.Breaker.WindowDuration, windowSteps)}
 	c.rows = slices.Insert(c.rows, at, r)
-	return r, false
+	return r, true
 }
 
 func compareReplicas(a, b fleet.ReplicaID) int {
@@ -135,10 +130,10 @@ func compareReplicas(a, b fleet.ReplicaID) int {
 
 // drop forgets a replica that is gone.
 func (c *circuit) drop(id fleet.ReplicaID) {
-	c.rows = slices.DeleteFunc(c.rows, func(r *row) bool { return r.id == id })
-	maps.DeleteFunc(c.observers, func(_ string, o *observer) bool {
-		return !slices.ContainsFunc(c.rows, func(r *row) bool { return r.observer == o })
-	})
+	if at, found := c.findRow(id); found {
+		c.forgetObserver(c.rows[at])
+		c.rows = slices.Delete(c.rows, at, at+1)
+	}
 	for _, t := range c.targets() {
 		t.withdraw(id)
 	}
@@ -149,6 +144,9 @@ func (c *circuit) targets() []*target {
 	ts := []*target{c.whole}
 	for _, p := range c.parts {
 		ts = append(ts, p.target)
+	}
+	if !c.apart {
+		return ts
 	}
 	for _, r := range c.rows {
 		if r.own != nil {
@@ -190,14 +188,12 @@ func (c *circuit) gate(r *row) *fleet.Gate {
 	return &c.whole.gate
 }
 
-// take adds a replica's report to the evidence and reports whether it is the
-// replica's first of this circuit.
-func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitReport) (first bool) {
-	r, known := c.row(rr.From)
+// take adds a replica's report to the evidence.
+func (c *circuit) take(now time.Duration, r *row, rr *ReplicaReport, cr *fleet.CircuitReport) {
 	if cr.Settings != nil && cr.Settings.Validate() == nil {
 		c.obeyed(r, cr.Settings)
 	}
-	r.observer = c.observer(cmp.Or(rr.Observer, rr.From.Name))
+	c.seenBy(r, cmp.Or(rr.Observer, rr.From.Name))
 	if cr.CallTimeout > 0 {
 		c.timeout = cr.CallTimeout
 	}
@@ -214,7 +210,6 @@ func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitRe
 		r.local = cr.Why
 		c.apart = c.apart || r.local != ""
 	}
-	return !known
 }
 
 // adjust puts the settings that replicas run on in force here.
@@ -244,6 +239,8 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 	seen := c.saw(now, x.Instance)
 	p := c.partOf(x.Instance)
 	apart := x.Instance != "" && p != nil && !p.calmly()
+	v := verdicts{cell: x, seen: seen}
+	timeout := c.callTimeout()
 	for i := range x.Buckets {
 		b := &x.Buckets[i]
 		at := now - b.Age
@@ -254,17 +251,17 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 		r.observer.demand.add(at, tally{n: b.Offered})
 		c.demand.add(at, tally{n: b.Offered})
 		scale := c.demandScale(now, r)
-		c.whole.flow.offer(at, b, c.callTimeout(), c.whole.calm, scale)
+		c.whole.flow.offer(at, b, timeout, c.whole.calm, scale)
 		switch {
 		case apart:
 			c.apply(now, r, p.target, at, b, x.Generation == p.gate.Generation, weight)
 		case r.own != nil:
-			r.own.flow.offer(at, b, c.callTimeout(), c.whole.calm, 1)
+			r.own.flow.offer(at, b, timeout, c.whole.calm, 1)
 			apply(r.own, at, b, current, 1)
 		default:
 			c.apply(now, r, c.whole, at, b, current, weight)
 			if current {
-				c.judged(now, r, x, seen, at, b)
+				c.judged(now, r, &v, at, b)
 			}
 		}
 		if len(c.seen) == 0 {
@@ -277,23 +274,46 @@ func (c *circuit) evidence(now time.Duration, r *row, x *fleet.Cell, current boo
 			}
 		}
 	}
+	r.window.add(v.from, v.all)
+	if v.first.n > 0 {
+		c.callee.past.add(x.Route, v.first)
+	}
+}
+
+// verdicts is what counts for a verdict of one cell of a report.
+type verdicts struct {
+	cell  *fleet.Cell
+	seen  *seenInstance
+	to    *cell // where it is kept, nil as long as nothing is
+	first count // first attempts
+	// The row's window gets what falls into the same step at once.
+	from time.Duration
+	all  tally
 }
 
 // judged keeps what counts for a verdict on the whole by who saw it and where.
-func (c *circuit) judged(now time.Duration, r *row, x *fleet.Cell, seen *seenInstance, at time.Duration, b *fleet.Bucket) {
+func (c *circuit) judged(now time.Duration, r *row, v *verdicts, at time.Duration, b *fleet.Bucket) {
 	all := tally{b.Succeeded + b.Failed, b.Failed}
 	retried := min(b.RetriedSucceeded+b.RetriedFailed, all.n)
 	first := tally{all.n - retried, b.Failed - min(b.RetriedFailed, b.Failed)}
 	first.k = min(first.k, first.n) // whoever counts wrong
-	r.window.add(at, all)
+	if d := at - v.from; d < 0 || d >= r.window.step || v.from == 0 {
+		r.window.add(v.from, v.all)
+		v.from, v.all = at-at%r.window.step, tally{}
+	}
+	v.all.n += all.n
+	v.all.k += all.k
 	r.recent.add(at, first)
 	r.sum = outright.run(r.sum, float64(first.k), float64(first.n-first.k))
-	if seen != nil {
-		seen.sum = partly.run(seen.sum, float64(first.k), float64(first.n-first.k))
+	if v.seen != nil {
+		v.seen.sum = partly.run(v.seen.sum, float64(first.k), float64(first.n-first.k))
 	}
 	if first.n > 0 {
-		c.cell(now, r, x.Route, x.Instance).window.add(at, first)
-		c.callee.past.add(x.Route, count{float64(first.n), float64(first.k)})
+		if v.to == nil || c.callee.held.cells >= maxLocated {
+			v.to = c.cell(now, r, v.cell.Route, v.cell.Instance)
+		}
+		v.to.window.add(at, first)
+		v.first.add(count{float64(first.n), float64(first.k)})
 	}
 	if b.Failed > 0 {
 		c.callee.failing = true

@@ -55,6 +55,7 @@ const (
 
 	windowSteps   = 40
 	cellSpan      = 16 * time.Second
+	cellSteps     = 16
 	maxCircuits   = 20_000
 	maxAlone      = 500
 	maxCells      = 256

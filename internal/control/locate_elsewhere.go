@@ -28,18 +28,17 @@ func (m *Mind) elsewhere(ce *callee) (cells []elsewhereCell) {
 			if b == nil {
 				continue
 			}
-			for _, other := range b.circuits {
-				at, found := other.findRow(r.id)
-				if other.callee == ce || !found {
+			for _, other := range b.ends {
+				if other.circuit.callee == ce {
 					continue
 				}
 				var sum count
-				for _, x := range other.rows[at].cells {
+				for _, x := range other.row.cells {
 					t := x.window.sum(m.now, int(cellSpan/time.Second))
 					sum.add(count{float64(t.n), float64(t.k)})
 				}
 				if sum.n > 0 {
-					cells = append(cells, elsewhereCell{r.by(), other.id.Callee.String(), sum})
+					cells = append(cells, elsewhereCell{r.by(), other.circuit.id.Callee.String(), sum})
 				}
 			}
 		}

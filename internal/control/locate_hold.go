@@ -44,7 +44,7 @@ func (c *circuit) cell(now time.Duration, r *row, route, instance string) *cell 
 			return c.cell(now, r, "", "")
 		}
 	}
-	x := &cell{route: route, instance: instance, window: newWindow(cellSpan, 16)}
+	x := &cell{route: route, instance: instance}
 	r.cells = append(r.cells, x)
 	h.cells++
 	return x
@@ -132,11 +132,4 @@ func (r *row) put(x *cell, route, instance string) {
 	}
 	x.route, x.instance = route, instance
 	r.cells = append(r.cells, x)
-}
-
-// merge adds what another window of the same span and steps holds.
-func (w *window) merge(o *window) {
-	for i := max(o.head-int64(len(o.slots))+1, 0); i <= o.head; i++ {
-		w.add(time.Duration(i)*o.step, o.slots[i%int64(len(o.slots))])
-	}
 }

@@ -66,10 +66,28 @@ type Mind struct {
 	announced time.Duration
 }
 
-// member is one live replica.
+// member is one live replica, with its end of each circuit that it has reported.
 type member struct {
-	id       fleet.ReplicaID
-	circuits []*circuit
+	id   fleet.ReplicaID
+	ends []end
+}
+
+// end is a circuit and what one replica says of it.
+type end struct {
+	circuit *circuit
+	row     *row
+}
+
+// find gives the replica's end of a circuit, which is mostly the one after the
+// last: reports name circuits in the same order, some left out.
+func (b *member) find(id *policy.Circuit, next int) (at int, found bool) {
+	const near = 4
+	for at = next; at < min(next+near, len(b.ends)); at++ {
+		if b.ends[at].circuit.id == *id {
+			return at, true
+		}
+	}
+	return next, false
 }
 
 // callee is a service that is called, with the circuits that lead to it.
@@ -225,8 +243,8 @@ func (m *Mind) gone(id fleet.ReplicaID) {
 		return
 	}
 	delete(m.members, id)
-	for _, c := range b.circuits {
-		c.drop(id)
+	for _, e := range b.ends {
+		e.circuit.drop(id)
 	}
 }
 
@@ -307,32 +325,45 @@ func (m *Mind) report(r *ReplicaReport) {
 	for _, a := range r.Answers {
 		m.answer(a)
 	}
+	next := 0
 	for i := range r.Circuits {
 		cr := m.evidenceFor(&r.Circuits[i])
 		id := policy.Circuit{Caller: r.From.Service, Callee: cr.Callee, Route: cr.Route}
-		if id.Validate() != nil {
-			continue
-		}
-		c := m.circuit(id)
-		if c == nil {
-			continue
-		}
-		if c.callee.bystander() {
-			only := *cr
-			only.Cells = nil
-			cr = &only
-		}
-		first := c.take(m.now, r, cr)
-		c.callee.restless = c.callee.restless || c.callee.failing || c.news()
-		if first {
-			b.circuits = append(b.circuits, c)
-			if !c.claimed(cmp.Or(r.Observer, r.From.Name)) && !c.openedBy(r.From) {
-				m.tell(c, r.From, nil)
+		at, known := b.find(&id, next)
+		if !known {
+			if id.Validate() != nil {
+				continue
 			}
+			c := m.circuit(id)
+			if c == nil {
+				continue
+			}
+			x, first := c.row(r.From)
+			if first {
+				b.ends = append(b.ends, end{c, x})
+			}
+			m.take(r, cr, c, x, first)
+			continue
 		}
+		next = at + 1
+		m.take(r, cr, b.ends[at].circuit, b.ends[at].row, false)
 	}
 	if r.Final {
 		m.gone(r.From)
+	}
+}
+
+// take adds what a replica says of a circuit, for the first time or again.
+func (m *Mind) take(r *ReplicaReport, cr *fleet.CircuitReport, c *circuit, x *row, first bool) {
+	if c.callee.bystander() {
+		only := *cr
+		only.Cells = nil
+		cr = &only
+	}
+	c.take(m.now, x, r, cr)
+	c.callee.restless = c.callee.restless || c.callee.failing || c.news()
+	if first && !c.claimed(cmp.Or(r.Observer, r.From.Name)) && !c.openedBy(r.From) {
+		m.tell(c, r.From, nil)
 	}
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"math"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 // observer is one credential at one address, whatever replicas it reports for.
 type observer struct {
 	name   string
-	demand window
+	rows   int // whose observer it is
+	demand newest
 }
 
 // by is the name of who saw a row; what is folded together has none.
@@ -25,10 +27,35 @@ func (r *row) by() string {
 func (c *circuit) observer(name string) *observer {
 	o := c.observers[name]
 	if o == nil {
-		o = &observer{name: name, demand: newWindow(demandSpan, demandSteps)}
+		o = &observer{name: name}
 		c.observers[name] = o
 	}
 	return o
+}
+
+// seenBy says who sees a row from now on.
+func (c *circuit) seenBy(r *row, name string) {
+	if r.observer != nil && r.observer.name == name {
+		return
+	}
+	if r.observer != nil {
+		r.observer.rows--
+		c.strays = c.strays || r.observer.rows == 0
+	}
+	r.observer = c.observer(name)
+	r.observer.rows++
+}
+
+// forgetObserver forgets who has seen a row that is gone, and whoever else sees
+// none any more.
+func (c *circuit) forgetObserver(r *row) {
+	if r.observer.rows--; r.observer.rows == 0 {
+		delete(c.observers, r.observer.name)
+	}
+	if c.strays {
+		c.strays = false
+		maps.DeleteFunc(c.observers, func(_ string, o *observer) bool { return o.rows == 0 })
+	}
 }
 
 // present counts the observers with calls lately.
@@ -47,15 +74,17 @@ func (c *circuit) weigh(now time.Duration, r *row, cr *fleet.CircuitReport) floa
 	if len(c.observers) < 3 || c.callee.trusting {
 		return 1
 	}
-	n := float64(r.observer.demand.sum(now, demandSteps).n)
-	all := float64(c.demand.sum(now, demandSteps).n)
+	said := 0.0
 	for i := range cr.Cells {
 		for j := range cr.Cells[i].Buckets {
-			n += float64(cr.Cells[i].Buckets[j].Offered)
-			all += float64(cr.Cells[i].Buckets[j].Offered)
+			said += float64(cr.Cells[i].Buckets[j].Offered)
 		}
 	}
-	return observerWeight(n, all, len(c.observers))
+	n := said + float64(r.observer.demand.sum(now, demandSteps).n)
+	if n <= observerFloor {
+		return 1 // as anyone may say
+	}
+	return observerWeight(n, said+float64(c.demand.sum(now, demandSteps).n), len(c.observers))
 }
 
 // demandScale caps what an observer's calls are worth as demand: a share of probes

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/policy"
@@ -57,6 +58,7 @@ func (m *Mind) view(c *circuit) CircuitView {
 			})
 		}
 	}
+	v.Replicas = slices.Grow(v.Replicas, len(c.rows))
 	for _, r := range c.rows {
 		if r.state != breaker.Closed {
 			v.Open++

@@ -67,6 +67,7 @@ func FromReport(p *linkv1.Report) (fleet.Report, error) {
 	if err := atMost("answers", len(p.GetAnswers()), maxAnswers); err != nil {
 		return fleet.Report{}, fmt.Errorf("report: %w", err)
 	}
+	r.Circuits = slices.Grow(r.Circuits, len(p.GetCircuits()))
 	for _, c := range p.GetCircuits() {
 		cr, err := fromCircuitReport(c)
 		if err != nil {
@@ -143,6 +144,7 @@ func fromCircuitReport(p *linkv1.CircuitReport) (c fleet.CircuitReport, err erro
 	if err := atMost("cells of a circuit", len(p.GetCells()), maxCells); err != nil {
 		return c, err
 	}
+	c.Cells = slices.Grow(c.Cells, len(p.GetCells()))
 	for _, pc := range p.GetCells() {
 		cell, err := fromCell(pc)
 		if err != nil {
@@ -164,6 +166,7 @@ func fromCell(p *linkv1.Cell) (c fleet.Cell, err error) {
 	if err := atMost("buckets of a cell", len(p.GetBuckets()), maxBuckets); err != nil {
 		return c, err
 	}
+	c.Buckets = slices.Grow(c.Buckets, len(p.GetBuckets()))
 	for _, b := range p.GetBuckets() {
 		c.Buckets = append(c.Buckets, fromBucket(b))
 	}

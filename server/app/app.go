@@ -1,9 +1,9 @@
 // Package app is the daemon: it sets up links, bus, owner and API in one
 // straight line, runs them, and stops them in the reverse order.
 //
-// Evidence comes in by the gateway, goes over the bus to the owner, who steps
-// control with it, and comes back over the bus as directives that the gateway
-// hands to the replicas attached to it.
+// Evidence comes in by the gateway, goes to the owner, over the bus where there
+// are several daemons, and steps control; what control says comes back over the
+// bus as directives that the gateway hands to the replicas attached to it.
 package app
 
 import (
@@ -133,17 +133,22 @@ func New(cfg Config) (_ *App, err error) {
 		}
 	}
 	m := newMetrics(cfg.Registry)
-	a.gateway = newGateway(cfg.Name, cfg.StreamAge, a.bus, m, a.log)
 	a.owner = newOwner(cfg.Name, control.New(mind), a.bus, a.recorder, m, a.log)
 	a.owner.peers = cfg.Bus != nil
-	m.observe(a.owner, a.gateway, a.bus, a.recorder)
-
-	for _, subscribe := range []func() (func(), error){
+	a.gateway = newGateway(cfg.Name, cfg.StreamAge, a.bus, m, a.log)
+	subscriptions := []func() (func(), error){
 		func() (func(), error) { return a.bus.SubscribeOrders(a.gateway.deliver) },
-		func() (func(), error) { return a.bus.SubscribeEvidence(a.owner.hear) },
 		func() (func(), error) { return a.bus.SubscribeOrders(a.owner.told) },
 		func() (func(), error) { return a.bus.SubscribeMembers(a.owner.member) },
-	} {
+	}
+	if a.owner.peers {
+		subscriptions = append(subscriptions, func() (func(), error) { return a.bus.SubscribeEvidence(a.owner.hear) })
+	} else {
+		a.gateway.near = a.owner.heed
+	}
+	m.observe(a.owner, a.gateway, a.bus, a.recorder)
+
+	for _, subscribe := range subscriptions {
 		stop, err := subscribe()
 		if err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/datapunk/switchgear"
+	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/internal/fleet"
 	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
 	"github.com/datapunk/switchgear/link/wire"
@@ -29,6 +30,7 @@ type gateway struct {
 	daemon  string
 	age     time.Duration // of a stream, at most
 	bus     evidenceBus
+	near    func(control.Input) // the one owner there is, in this process; nil where it must be found by the bus
 	metrics *metrics
 	log     *slog.Logger
 
@@ -106,8 +108,12 @@ func (g *gateway) Attach(ctx context.Context, s *attachStream) error {
 	}()
 	g.log.Info("replica attached", "service", id.Service, "replica", id.Name, "incarnation", id.Incarnation, "address", s.Peer().Addr)
 	g.publish(&busv1.Evidence{From: from, Observer: observer, Event: &busv1.Evidence_Hello{Hello: hello}})
-	err = g.converse(ctx, s, st, in, func(r *linkv1.Report) {
-		g.publish(&busv1.Evidence{From: from, Observer: observer, Event: &busv1.Evidence_Report{Report: r}})
+	err = g.converse(ctx, s, st, in, func(p *linkv1.Report, r fleet.Report) {
+		if g.near != nil {
+			g.near(control.Input{Report: &control.ReplicaReport{From: id, Observer: observer, Report: r}})
+			return
+		}
+		g.publish(&busv1.Evidence{From: from, Observer: observer, Event: &busv1.Evidence_Report{Report: p}})
 	})
 	g.log.Info("replica left", "service", id.Service, "replica", id.Name, "why", reason(err))
 	if errors.Is(err, errAge) {
@@ -118,7 +124,7 @@ func (g *gateway) Attach(ctx context.Context, s *attachStream) error {
 
 // converse passes reports on and directives back until the stream ends; nil is
 // the replica's own good end.
-func (g *gateway) converse(ctx context.Context, s *attachStream, st *seat, in <-chan received, report func(*linkv1.Report)) error {
+func (g *gateway) converse(ctx context.Context, s *attachStream, st *seat, in <-chan received, report func(*linkv1.Report, fleet.Report)) error {
 	age := time.NewTimer(g.age/2 + time.Duration(rand.Int64N(int64(g.age/2)+1)))
 	defer age.Stop()
 	var sendErr error
@@ -146,16 +152,17 @@ func (g *gateway) converse(ctx context.Context, s *attachStream, st *seat, in <-
 				}
 				return m.err
 			}
-			r := m.message.GetReport()
-			if r == nil {
+			p := m.message.GetReport()
+			if p == nil {
 				continue // of a newer protocol
 			}
-			if _, err := wire.FromReport(r); err != nil {
+			r, err := wire.FromReport(p)
+			if err != nil {
 				g.metrics.refused.Inc()
 				return connect.NewError(connect.CodeInvalidArgument, err)
 			}
 			g.metrics.reports.Inc()
-			report(r)
+			report(p, r)
 		case <-sent:
 			return sendErr
 		case <-age.C:
@@ -324,6 +331,12 @@ func (g *gateway) deliver(orders *busv1.Orders) {
 }
 
 func (g *gateway) publish(e *busv1.Evidence) {
+	if g.near != nil {
+		if in, err := inputOf(e); err == nil { // the gateway has read all of it before
+			g.near(in)
+		}
+		return
+	}
 	if err := g.bus.PublishEvidence(e); err != nil {
 		g.metrics.dropped.Inc()
 		g.log.Warn("evidence was dropped", "error", err)

@@ -161,7 +161,8 @@ func TestAReplicaThatReadsNothingKeepsNobodyWaiting(t *testing.T) {
 }
 
 func TestAReplicaThatAttachesAnewReplacesItself(t *testing.T) {
-	a, _ := running(t, nil)
+	apps, _ := peersOf(t, 1) // on a bus that others hear
+	a := apps[0]
 	gone := make(chan *busv1.Evidence, 10)
 	unhear, err := a.bus.SubscribeEvidence(func(e *busv1.Evidence) {
 		if e.GetGone() != nil {

@@ -3,12 +3,12 @@ package app
 import (
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/internal/fleet"
-	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
 	"github.com/datapunk/switchgear/link/wire"
 	"github.com/datapunk/switchgear/server/api"
 	busv1 "github.com/datapunk/switchgear/server/gen/switchgear/bus/v1"
@@ -31,7 +31,8 @@ type owner struct {
 	done    chan struct{}
 	began   time.Time
 	view    atomic.Pointer[api.Snapshot]
-	alive   atomic.Int64 // when it last stepped, since began
+	rest    time.Duration // from one view to the next
+	alive   atomic.Int64  // when it last stepped, since began
 	running atomic.Bool
 	live    atomic.Int64 // daemons that own something
 }
@@ -62,8 +63,10 @@ const (
 	// Beyond so many waiting, evidence is shed; hellos, answers, settings and ends
 	// are not.
 	shedAt = queueLength * 3 / 4
-	// A snapshot costs a walk over all circuits.
+	// A snapshot costs a walk over all circuits and their replicas: it is taken that
+	// often at most, and takes one part in so many of the owner's time.
 	snapshotInterval = 100 * time.Millisecond
+	snapshotPart     = 20
 	// An owner that has not stepped for so long is stuck: its calm ticks are 1 s
 	// apart.
 	stuckAfter = 10 * time.Second
@@ -92,8 +95,7 @@ func (o *owner) stop() {
 	o.checker.close()
 }
 
-// hear takes evidence from the bus; it waits for the owner only with what must
-// not be lost.
+// hear takes evidence from the bus.
 func (o *owner) hear(e *busv1.Evidence) {
 	in, err := inputOf(e)
 	if err != nil {
@@ -101,7 +103,12 @@ func (o *owner) hear(e *busv1.Evidence) {
 		o.log.Warn("evidence was ignored", "error", err)
 		return
 	}
-	if r := e.GetReport(); r != nil && len(o.in) >= shedAt && sheddable(r) {
+	o.heed(in)
+}
+
+// heed takes evidence; it waits for control only with what must not be lost.
+func (o *owner) heed(in control.Input) {
+	if in.Report != nil && len(o.in) >= shedAt && sheddable(&in.Report.Report) {
 		o.metrics.dropped.Inc()
 		return
 	}
@@ -116,16 +123,8 @@ func (o *owner) take(in control.Input) {
 	}
 }
 
-func sheddable(r *linkv1.Report) bool {
-	if r.GetFinal() || len(r.GetAnswers()) > 0 {
-		return false
-	}
-	for _, c := range r.GetCircuits() {
-		if c.GetSettings() != nil {
-			return false
-		}
-	}
-	return true
+func sheddable(r *fleet.Report) bool {
+	return !r.Final && len(r.Answers) == 0 && !slices.ContainsFunc(r.Circuits, func(c fleet.CircuitReport) bool { return c.Settings != nil })
 }
 
 func inputOf(e *busv1.Evidence) (control.Input, error) {
@@ -237,10 +236,11 @@ func older(r *control.ReplicaReport, held time.Duration) {
 // look takes a new snapshot where the last one is old enough, and reports whether
 // one is due soon.
 func (o *owner) look(now time.Time) (due bool) {
-	if now.Sub(o.view.Load().At) < snapshotInterval {
+	if now.Sub(o.view.Load().At) < max(o.rest, snapshotInterval) {
 		return true
 	}
 	o.view.Store(api.NewSnapshot(now, o.mind.Circuits()))
+	o.rest = snapshotPart * time.Since(now)
 	return false
 }
 

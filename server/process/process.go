@@ -33,6 +33,13 @@ func Leash() {
 	}()
 }
 
+// Tie puts a command of this program, which is not started yet, on a leash that
+// ends with this process, or when it is closed.
+func Tie(cmd *exec.Cmd) (leash io.Closer, err error) {
+	cmd.Env = append(os.Environ(), leashVariable+"=1")
+	return cmd.StdinPipe()
+}
+
 // farewell is how long a child may take to end by itself.
 const farewell = 3 * time.Second
 
@@ -82,13 +89,13 @@ func (n *Nursery) Start(binary, name string, args, environment []string, lines f
 	cmd := exec.Command(binary, args...) //nolint:noctx // ended in order by stop, not killed by a context
 	first, ended := make(chan string, 1), make(chan struct{})
 	c := &Child{Name: name, First: first, Ended: ended, cmd: cmd}
-	c.cmd.Env = append(append(os.Environ(), leashVariable+"=1"), environment...)
 	c.cmd.Stderr = &c.errors
 	c.cmd.SysProcAttr = apart()
-	leash, err := c.cmd.StdinPipe()
+	leash, err := Tie(c.cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	c.cmd.Env = append(c.cmd.Env, environment...)
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
