@@ -156,5 +156,4 @@ func TestFailuresThatPythonSeesOpenTheFleetsCircuit(t *testing.T) {
 func TestWithoutADaemonPythonIsProtectedByItself(t *testing.T) {
 	lines := python(t, answering(t, http.StatusInternalServerError), "--daemon", "http://127.0.0.1:1", "--rate", "100", "--every", "0.3")
 	until(t, "its own rule opens", lines, func(l said) bool { return !l.Linked && l.By == "itself" && l.State == "STATE_OPEN" && l.Rejected > 0 })
-	until(t, "its own probe goes out", lines, func(l said) bool { return l.Failed == 1 })
 }
