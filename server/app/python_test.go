@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,9 +93,16 @@ func until(t *testing.T, what string, lines <-chan said, ok func(said) bool) {
 	}
 }
 
-func answering(t *testing.T, status int) string {
+func answering(t *testing.T, status int32) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	always := new(atomic.Int32)
+	always.Store(status)
+	return serving(t, always)
+}
+
+func serving(t *testing.T, status *atomic.Int32) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -138,11 +146,13 @@ func TestACircuitThatTheFleetOpenedStopsPythonsCalls(t *testing.T) {
 	until(t, "the word stands without the daemon", lines, func(l said) bool { return !l.Linked && l.By == "fleet" })
 }
 
-func TestFailuresThatPythonSeesOpenTheFleetsCircuit(t *testing.T) {
+func TestFailuresThatPythonSeesOpenTheFleetsCircuitAndItsProbesCloseIt(t *testing.T) {
 	a, _ := running(t, nil)
 	b := billing(t, a, 1)[0]
 	call(b, switchgear.Outcome{Verdict: breaker.Success, Latency: time.Millisecond})
-	url := answering(t, http.StatusInternalServerError)
+	var status atomic.Int32
+	status.Store(http.StatusInternalServerError)
+	url := serving(t, &status)
 	var pythons []<-chan said
 	for range 3 {
 		pythons = append(pythons, python(t, url, "--daemon", "http://"+a.Address(), "--rate", "40", "--every", "0.3"))
@@ -150,6 +160,12 @@ func TestFailuresThatPythonSeesOpenTheFleetsCircuit(t *testing.T) {
 	eventually(t, "open in the replica that saw none of it", func() bool { return b.State() != breaker.Closed })
 	for _, lines := range pythons {
 		until(t, "open in Python too", lines, func(l said) bool { return l.State != "STATE_CLOSED" && l.Rejected > 0 })
+	}
+	// Only Python calls: its probes, by the leases that it is given, find the cure.
+	status.Store(http.StatusOK)
+	eventually(t, "closed in the replica that has not probed", func() bool { return b.State() == breaker.Closed })
+	for _, lines := range pythons {
+		until(t, "all of Python's calls go through again", lines, func(l said) bool { return l.State == "STATE_CLOSED" && l.Rejected == 0 && l.Succeeded > 0 })
 	}
 }
 
