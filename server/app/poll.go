@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -55,6 +56,8 @@ type session struct {
 const (
 	pollSilence = 10 * time.Second
 	maxSessions = 10_000
+	// How long a poll may take to come in, and its answer to go out.
+	pollTime = 10 * time.Second
 	// How often polls are wanted. A stream brings a word at once; a poll brings it
 	// half of this later on average.
 	calmPoll   = time.Second
@@ -256,4 +259,16 @@ func hostOf(peer string) string {
 		return host
 	}
 	return peer
+}
+
+// timely ends what comes in or goes out more slowly than this, so that nobody
+// holds a connection for long by a request that never ends. The server takes the
+// deadlines off before a connection's next request.
+func timely(most time.Duration, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, end := http.NewResponseController(w), time.Now().Add(most)
+		_ = c.SetReadDeadline(end) // both are supported by the server's own writers
+		_ = c.SetWriteDeadline(end)
+		h.ServeHTTP(w, r)
+	})
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/datapunk/switchgear/internal/fleet"
 	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
+	"github.com/datapunk/switchgear/link/gen/switchgear/link/v1/linkv1connect"
 	"github.com/datapunk/switchgear/link/wire"
 	busv1 "github.com/datapunk/switchgear/server/gen/switchgear/bus/v1"
 )
@@ -313,6 +316,59 @@ func TestHostilePollsAreRefusedAndChangeNothing(t *testing.T) {
 	}
 	if a.gateway.attached() != 0 || len(a.owner.snapshot().Circuits) != 0 {
 		t.Errorf("%d replicas, circuits %v: want none", a.gateway.attached(), a.owner.snapshot().Circuits)
+	}
+}
+
+func TestAPollThatNeverEndsIsCutOff(t *testing.T) {
+	g, _ := polled(t)
+	_, handler := linkv1connect.NewLinkServiceHandler(g)
+	s := httptest.NewServer(timely(50*time.Millisecond, handler))
+	t.Cleanup(s.Close)
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", linkv1connect.LinkServicePollProcedure)
+	answer, err := io.ReadAll(c) // until the server ends it
+	if err != nil || strings.Contains(string(answer), "200 OK") || g.attached() != 0 {
+		t.Errorf("answer %q, %v; %d attached", answer, err, g.attached())
+	}
+}
+
+func TestAPollsDeadlineIsNotThatOfTheNextRequest(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("/poll", timely(20*time.Millisecond, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	mux.HandleFunc("/other", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") })
+	connections := 0
+	s := httptest.NewUnstartedServer(mux)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections++
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	get := func(path string) string {
+		resp, err := s.Client().Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return string(b)
+	}
+	get("/poll")
+	late := time.After(60 * time.Millisecond)
+	for over := false; !over; {
+		if got := get("/other"); got != "here" || connections != 1 {
+			t.Fatalf("%q by connection %d: want the poll's own, without its deadline", got, connections)
+		}
+		select {
+		case <-late:
+			over = true
+		default:
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -38,11 +39,7 @@ func TestSoakLeaksNothing(t *testing.T) {
 	var links []*link.Link
 	var readings []reading
 	for began := time.Now(); time.Since(began) < *soak || len(readings) < 4; {
-		a, stop := running(t, func(c *Config) {
-			if c.Data = dir; address != "" {
-				c.Listen = address
-			}
-		})
+		a, stop := round(t, dir, cmp.Or(address, "127.0.0.1:0"))
 		if address == "" {
 			address = a.Address()
 			for i := range 3 {
@@ -92,6 +89,24 @@ func TestSoakLeaksNothing(t *testing.T) {
 	}
 	if last.heap > first.heap+first.heap/4+2<<20 {
 		t.Errorf("heap of %d KB after the first rounds, %d KB after the last", first.heap>>10, last.heap>>10)
+	}
+}
+
+// round runs a daemon as running does, and leaves nothing behind in the test.
+func round(t *testing.T, dir, address string) (*App, func()) {
+	t.Helper()
+	a, err := New(Config{Listen: address, Dev: true, Data: dir, Name: "d1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	return a, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
 	}
 }
 
