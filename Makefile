@@ -1,6 +1,6 @@
 # Run `make` to see what there is. Everything built goes to .bin.
 
-MODULES := . link server bench examples
+MODULES := . link breakergrpc breakerprom breakerotel server bench examples
 BIN     := $(CURDIR)/.bin
 LINT    := $(BIN)/golangci-lint
 ARGS    ?=

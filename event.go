@@ -60,6 +60,7 @@ type hub struct {
 	readers []*reader
 	journal reader // for the log, written by the manager's goroutine
 	closed  bool
+	lost    uint64 // events that readers missed
 }
 
 type reader struct {
@@ -73,7 +74,9 @@ func (h *hub) publish(e Event) {
 	defer h.mu.Unlock()
 	h.journal.add(e)
 	for _, r := range h.readers {
-		r.add(e)
+		if !r.add(e) {
+			h.lost++
+		}
 		select {
 		case r.ready <- struct{}{}:
 		default:
@@ -81,13 +84,20 @@ func (h *hub) publish(e Event) {
 	}
 }
 
-func (r *reader) add(e Event) {
+func (r *reader) add(e Event) (kept bool) {
 	if len(r.queue) >= eventQueue {
 		r.missed++
-		return
+		return false
 	}
 	e.Missed, r.missed = r.missed, 0
 	r.queue = append(r.queue, e)
+	return true
+}
+
+func (h *hub) missed() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
 }
 
 func (h *hub) subscribe() *reader {

@@ -1,11 +1,6 @@
 package switchgear
 
-import (
-	"net/netip"
-	"strings"
-
-	"github.com/datapunk/switchgear/policy"
-)
+import "github.com/datapunk/switchgear/policy"
 
 // Key names what a breaker guards: the callee, and a route of it only where that
 // route is to have a circuit of its own. The caller is the manager's service.
@@ -30,27 +25,15 @@ func (k Key) String() string {
 // trailing dot or Kubernetes' search domain, whose second label is the
 // namespace. A literal address keeps its port, since it names no service.
 func KeyOfHost(host string) Key {
-	host = strings.ToLower(host)
-	if ap, err := netip.ParseAddrPort(host); err == nil {
-		return Key{Callee: netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()).String()}
-	}
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return Key{Callee: a.Unmap().String()}
-	}
-	if i := strings.LastIndexByte(host, ':'); i >= 0 {
-		host = host[:i]
-	}
-	host = strings.TrimSuffix(host, ".")
-	name, ok := strings.CutSuffix(host, ".svc.cluster.local")
-	if !ok {
-		name, ok = strings.CutSuffix(host, ".svc")
-	}
-	if ok {
-		if service, namespace, two := strings.Cut(name, "."); two && !strings.Contains(namespace, ".") {
-			return Key{Callee: service, Namespace: namespace}
-		}
-	}
-	return Key{Callee: host}
+	c := policy.ParseHost(host).Callee()
+	return Key{Callee: c.Name, Namespace: c.Namespace}
+}
+
+// KeyOfHost names the callee that the policies' host map gives for a URL's host,
+// else what the function of that name does.
+func (m *Manager) KeyOfHost(host string) Key {
+	c := m.policies.Load().Callee(m.service.Name, host)
+	return Key{Callee: c.Name, Namespace: c.Namespace}
 }
 
 // circuit is the fleet-wide name of a key's circuit.

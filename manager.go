@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/policy"
 )
@@ -18,19 +19,23 @@ type Manager struct {
 	log      *slog.Logger
 	classify func(Result) Outcome
 
-	base       *policy.Settings
-	policies   *policy.Set
-	strategies map[string]breaker.Strategy
+	env      policy.Environment
+	policies atomic.Pointer[policy.Set]
+	swapping sync.Mutex // one change of policies at a time
+	file     *policyFile
 
-	origin   time.Time
-	clock    *breaker.Clock
-	breakers sync.Map // Key → *Breaker
-	making   sync.Mutex
-	events   hub
-	linked   atomic.Bool
+	origin                time.Time
+	clock                 *breaker.Clock
+	breakers              sync.Map // Key → *Breaker
+	making                sync.Mutex
+	events                hub
+	linked                atomic.Bool
+	linkUps, linkFailures atomic.Uint64
+	readAt                atomic.Int64 // up to when readers of metrics were told
 
-	mu      sync.Mutex // one goroutine at a time in replica
+	mu      sync.Mutex // one goroutine at a time in replica and own
 	replica *fleet.Replica
+	own     *control.Solo // decides while no fleet does
 
 	due    chan struct{} // a report may be due sooner
 	wake   chan struct{} // a call found the clock parked
@@ -43,26 +48,25 @@ type Manager struct {
 
 func newManager(cfg Config) *Manager {
 	m := &Manager{
-		service:    policy.Service{Namespace: cmp.Or(cfg.Namespace, policy.DefaultNamespace), Name: cfg.Service},
-		log:        cfg.Logger,
-		classify:   cfg.Classify,
-		strategies: make(map[string]breaker.Strategy),
-		origin:     time.Now(),
-		due:        make(chan struct{}, 1),
-		wake:       make(chan struct{}, 1),
-		done:       make(chan struct{}),
+		service:  policy.Service{Namespace: cmp.Or(cfg.Namespace, policy.DefaultNamespace), Name: cfg.Service},
+		log:      cfg.Logger,
+		classify: cfg.Classify,
+		env:      policy.Environment{Labels: cfg.Labels, Strategies: make(map[string]breaker.Strategy)},
+		origin:   time.Now(),
+		due:      make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
-	s := policy.Default()
-	m.base = &s
 	m.clock = breaker.NewClock(m.now).OnWake(m.woken)
 	id := fleet.ReplicaID{Service: m.service, Name: cfg.Replica, Incarnation: incarnation()}
 	if id.Name == "" {
 		id.Name = replicaName()
 	}
 	m.replica = fleet.NewReplica(id, m.clock, id.Incarnation, (*sink)(m))
+	m.own = control.NewSolo(m.replica, id.Incarnation)
 	return m
 }
 
@@ -105,20 +109,15 @@ func (m *Manager) make(k Key) *Breaker {
 		m.breakers.Store(k, b)
 		return b
 	}
-	b := &Breaker{key: k, manager: m}
-	b.circuit = m.replica.Guard(id, m.settings(id))
+	b := &Breaker{key: k, manager: m, made: m.now()}
+	policies := m.policies.Load()
+	b.circuit = m.replica.Guard(id, policies.Settings(id))
 	b.circuit.Owner = b
 	b.engine = b.circuit.Breaker
 	m.breakers.Store(canonical, b)
 	m.breakers.Store(k, b)
+	m.catchUp(b, policies)
 	return b
-}
-
-func (m *Manager) settings(id policy.Circuit) *policy.Settings {
-	if m.policies == nil {
-		return m.base
-	}
-	return m.policies.Settings(id, m.base, m.strategies)
 }
 
 // Classify judges a result as the manager was configured to.
@@ -167,6 +166,7 @@ func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) 
 	if b == nil {
 		return
 	}
+	b.changed(t)
 	s.events.publish(Event{
 		Key: b.key, Instance: instance, At: s.origin.Add(t.At),
 		From: t.From, To: t.To, FromMode: t.FromMode, Mode: t.ToMode, Generation: t.Generation, Why: t.Why,

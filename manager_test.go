@@ -29,9 +29,16 @@ func newManager(t *testing.T, options ...switchgear.Option) *switchgear.Manager 
 	return m
 }
 
+// byRate makes breakers decide by themselves, by the usual threshold.
+func byRate() switchgear.Option {
+	var s switchgear.Settings
+	s.Breaker.FailureRateThreshold = 50
+	return switchgear.WithSettings(s)
+}
+
 func TestBreakerOpensWaitsAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(t)
+		m := newManager(t, byRate())
 		b := m.Breaker(switchgear.Key{Callee: "ledger"})
 		for range 20 {
 			if _, err := switchgear.Do(t.Context(), b, fail); !errors.Is(err, errBoom) {
@@ -106,7 +113,7 @@ func TestPanicCountsAsFailureAndGoesOn(t *testing.T) {
 
 func TestEventsAreOrderedAndEndWithTheManager(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(t)
+		m := newManager(t, byRate())
 		var got []switchgear.Event
 		done := make(chan struct{})
 		go func() {
@@ -229,7 +236,7 @@ func TestAPolicyChoosesAStrategyByName(t *testing.T) {
 	if err := os.WriteFile(path, []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := switchgear.New(switchgear.Config{Service: "a"}, switchgear.WithPolicyFile(path)); err == nil || !strings.Contains(err.Error(), `"error-budget", which is not there`) {
+	if _, err := switchgear.New(switchgear.Config{Service: "a"}, switchgear.WithPolicyFile(path)); err == nil || !strings.Contains(err.Error(), `policy "p", line 1: strategy "error-budget" is not there`) {
 		t.Errorf("got %v: want the strategy that is missing", err)
 	}
 	m := newManager(t, switchgear.WithPolicyFile(path), switchgear.WithStrategy("error-budget", func(w switchgear.Window) (bool, string) {

@@ -71,6 +71,11 @@ func (p *port) Obey(ds []fleet.Directive) {
 
 func (p *port) Linked(address string, err error) {
 	was := p.linked.Swap(err == nil)
+	if err == nil {
+		p.linkUps.Add(1)
+	} else {
+		p.linkFailures.Add(1)
+	}
 	switch {
 	case err == nil:
 		p.log.Info("linked to daemon", "address", address)

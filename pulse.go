@@ -23,6 +23,9 @@ func (m *Manager) woken() {
 	if !m.pulses {
 		m.pulses = true
 		m.wg.Go(m.pulse)
+		if m.file != nil {
+			m.wg.Go(m.watchFile)
+		}
 	}
 	select {
 	case m.wake <- struct{}{}:
@@ -31,7 +34,8 @@ func (m *Manager) woken() {
 }
 
 // pulse is the manager's one goroutine: it advances the clock, samples the
-// active circuits once per bucket, and parks when there are none.
+// active circuits once per bucket, lets own control decide, and parks when there
+// is nothing to do.
 func (m *Manager) pulse() {
 	for {
 		select {
@@ -60,16 +64,27 @@ func (m *Manager) beat() {
 		m.clock.Advance(now)
 		m.events.log(m.log)
 		if now < next {
+			m.decide(now)
 			continue
 		}
 		next = now - now%fleet.BucketWidth + fleet.BucketWidth
 		m.mu.Lock()
 		active := m.replica.Sample(now)
+		m.own.Step(now)
 		m.mu.Unlock()
 		if active {
 			idle = 0
 		} else {
 			idle++
 		}
+	}
+}
+
+// decide lets own control look between samples, where it is in a hurry.
+func (m *Manager) decide(now time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.own.Due() <= now {
+		m.own.Step(now)
 	}
 }

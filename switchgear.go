@@ -34,6 +34,8 @@ type Config struct {
 	Namespace string
 	// Replica names this process; host name and process id if empty.
 	Replica string
+	// Labels of the process, like zone or version, that policies can select it by.
+	Labels map[string]string
 	// Logger hears of state changes (Info) and of what degrades (Warn); none if nil.
 	Logger *slog.Logger
 	// Classify judges results of every transport; Result.Default is switchgear's
@@ -60,22 +62,19 @@ func WithSettings(s Settings) Option {
 		if err := s.Validate(); err != nil {
 			return fmt.Errorf("settings: %w", err)
 		}
-		m.base = &s
+		m.env.Base = &s
 		return nil
 	})
 }
 
-// WithPolicyFile reads policies from a JSON file, at New. A file that can't be
-// read or is not valid is an error that names line and field.
+// WithPolicyFile reads policies from a JSON file, at New, where a file that can't
+// be read or is not valid is an error with line and field. From the first call on
+// it is looked at twice a second, so that a change reaches every breaker within
+// one, with its state kept; what is wrong then is logged, and the last good
+// policies stay.
 func WithPolicyFile(path string) Option {
 	return optionFunc(func(m *Manager) error {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("read policies: %w", err)
-		}
-		if m.policies, err = policy.Decode(data); err != nil {
-			return fmt.Errorf("policy file %s: %w", path, err)
-		}
+		m.file = &policyFile{path: path}
 		return nil
 	})
 }
@@ -87,7 +86,7 @@ func WithStrategy(name string, s func(Window) (open bool, why string)) Option {
 		if s == nil {
 			return fmt.Errorf("strategy %q: no function", name)
 		}
-		m.strategies[name] = s
+		m.env.Strategies[name] = s
 		return nil
 	})
 }
@@ -108,12 +107,8 @@ func New(cfg Config, options ...Option) (*Manager, error) {
 			return nil, fmt.Errorf("switchgear: %w", err)
 		}
 	}
-	if m.policies != nil {
-		for strategy, policy := range m.policies.Strategies() {
-			if m.strategies[strategy] == nil {
-				return nil, fmt.Errorf("switchgear: policy %q names the strategy %q, which is not there: add WithStrategy(%q, …)", policy, strategy, strategy)
-			}
-		}
+	if err := m.begin(); err != nil {
+		return nil, fmt.Errorf("switchgear: %w", err)
 	}
 	return m, nil
 }

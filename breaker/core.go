@@ -267,21 +267,39 @@ func (c *core) record(o *Outcome, slow bool) {
 	}
 }
 
-// Counts of all outcomes since the breaker was made.
+// Counts of all outcomes since the breaker was made. The next failure tells the
+// owner again.
 func (b *Breaker) Counts() Counts {
 	c := b.core.Load()
 	if c == nil {
 		return Counts{}
 	}
 	c.mu.Lock()
+	c.failedTold = false
+	c.quick.Store(nil)
+	n := c.tally()
+	c.mu.Unlock()
+	return n
+}
+
+// Totals are the same as Counts for who only looks: it changes nothing.
+func (b *Breaker) Totals() Counts {
+	c := b.core.Load()
+	if c == nil {
+		return Counts{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tally()
+}
+
+// tally adds up what is counted under the lock and outside it.
+func (c *core) tally() Counts {
 	var n Counts
 	l := c.ledger.Load()
 	if l != nil {
 		n = l.counts
 	}
-	c.failedTold = false
-	c.quick.Store(nil) // the next failure tells the owner
-	c.mu.Unlock()
 	n.Succeeded += c.shared.count()
 	n.Latency += time.Duration(c.shared.latency.Load())
 	if l != nil {

@@ -67,10 +67,28 @@ func TestReadingIsPure(t *testing.T) {
 	quiet := trace(func(*manual) {})
 	read := trace(func(m *manual) {
 		_, _, _, _ = m.View(), m.Snapshot(), m.State(), m.Settings()
-		_ = m.Counts()
+		_, _ = m.Counts(), m.Totals()
 	})
 	if quiet != read {
 		t.Error("readers change what happens")
+	}
+}
+
+// Counts is for who reports: it asks to hear of the next failure. Totals is not.
+func TestTotalsCountTheSameAndAskForNothing(t *testing.T) {
+	r := &recorder{}
+	m := start(t, simple(), r)
+	m.calls(8, Success)
+	m.calls(1, Failure)
+	if m.Totals() != m.Counts() {
+		t.Errorf("totals %+v, counts %+v", m.Totals(), m.Counts())
+	}
+	m.calls(1, Failure)
+	told := r.failed
+	m.Totals()
+	m.calls(1, Failure)
+	if r.failed != told {
+		t.Errorf("told of %d failures after %d: Totals asked for more", r.failed, told)
 	}
 }
 

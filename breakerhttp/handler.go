@@ -3,11 +3,12 @@ package breakerhttp
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/internal/cause"
+	"github.com/datapunk/switchgear/internal/outbound"
 )
 
 // proxyStatus is the header that carries the mark of an inherited failure
@@ -16,18 +17,45 @@ const (
 	proxyStatus = "Proxy-Status"
 	originParam = "switchgear-origin="
 	hopsParam   = "switchgear-hops="
-	maxHops     = 16
 )
+
+// HandlerOption is a rarer choice of Handler.
+type HandlerOption func(*handler)
+
+// WithMaxConcurrentCalls sheds what is above n requests at work at once: 503 with
+// a Retry-After of a second. 0, the default, sheds none.
+func WithMaxConcurrentCalls(n int) HandlerOption {
+	return func(h *handler) { h.most = int64(n) }
+}
 
 // Handler lets a server say whose fault its own failure is: where a guarded call
 // made for a request has failed or was not permitted, a 5xx answer carries the
 // mark that callers read as inherited. Make those calls with the request's
 // context.
-func Handler(m *switchgear.Manager, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, c := cause.Watch(r.Context())
-		next.ServeHTTP(&marker{ResponseWriter: w, cause: c, service: m.Service()}, r.WithContext(ctx))
-	})
+func Handler(m *switchgear.Manager, next http.Handler, options ...HandlerOption) http.Handler {
+	h := &handler{service: m.Service(), next: next}
+	for _, o := range options {
+		o(h)
+	}
+	return h
+}
+
+type handler struct {
+	service string
+	next    http.Handler
+	most    int64
+	atWork  atomic.Int64
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.atWork.Add(-1)
+	if n := h.atWork.Add(1); h.most > 0 && n > h.most {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "maxConcurrentCalls are at work", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, c := cause.Watch(r.Context())
+	h.next.ServeHTTP(&marker{ResponseWriter: w, cause: c, service: h.service}, r.WithContext(ctx))
 }
 
 // marker adds the mark before the header is written.
@@ -72,16 +100,12 @@ func inherited(res *http.Response) (o cause.Origin, ok bool) {
 		if len(v) > 2048 {
 			continue
 		}
-		circuit, found := param(v, originParam)
-		if !found {
-			continue
+		if circuit, found := param(v, originParam); found {
+			hops, _ := param(v, hopsParam)
+			if o, ok = outbound.Mark(circuit, hops); ok {
+				return o, true
+			}
 		}
-		hops, _ := param(v, hopsParam)
-		n, err := strconv.Atoi(hops)
-		if err != nil || n < 1 || n > maxHops {
-			continue
-		}
-		return cause.Origin{Circuit: circuit, Kind: "inherited", Hops: n}, true
 	}
 	return o, false
 }
@@ -98,15 +122,4 @@ func param(header, name string) (string, bool) {
 	}
 	value, _, _ := strings.Cut(rest, ";")
 	return strings.TrimSpace(value), true
-}
-
-// origin of a failure that a call ran into: the callee's own word where it has
-// inherited it, else the call's circuit.
-func origin(b *switchgear.Breaker, res *http.Response, out switchgear.Outcome) cause.Origin {
-	if out.Verdict == switchgear.Inherited && res != nil {
-		if o, ok := inherited(res); ok {
-			return o
-		}
-	}
-	return cause.Origin{Circuit: b.Circuit().ID.String(), Kind: out.Kind.String()}
 }

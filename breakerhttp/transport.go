@@ -8,14 +8,15 @@ package breakerhttp
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/cause"
 	"github.com/datapunk/switchgear/internal/fleet"
+	"github.com/datapunk/switchgear/internal/outbound"
 )
 
 // Option is a rarer choice of Transport.
@@ -28,16 +29,35 @@ func WithCallee(name string) Option {
 
 // WithInstances gives the addresses (host:port) that serve the callee. The
 // transport chooses among them before sending, evenly, and leaves out those that
-// control has opened; it never sends a request a second time. Without it, or
-// behind one virtual address, a faulty instance is found but can't be left out.
+// control has opened; it never sends a request a second time. Without it, behind
+// one virtual address, a faulty instance can't be told apart nor left out: the
+// manager's log says so once for each circuit.
 func WithInstances(addresses ...string) Option {
-	return func(t *transport) { t.instances = addresses }
+	addresses = slices.Clone(addresses)
+	return WithResolver(func() []string { return addresses })
+}
+
+// WithResolver is WithInstances for addresses that come and go: resolve gives
+// those of now. It is asked with each request, so it must be cheap, not block and
+// be safe for concurrent use; it may not change a slice that it has given. While
+// it gives none, requests go where their URL says.
+func WithResolver(resolve func() []string) Option {
+	return func(t *transport) { t.resolve = resolve }
+}
+
+// WithTrust says from which hosts a mark is believed that a failure is inherited.
+// The default believes hosts of the own network: names of one label or below
+// .svc, .cluster.local and .internal, loopback and private addresses. Whoever is
+// believed can hide its failures behind others' names.
+func WithTrust(trusts func(host string) bool) Option {
+	return func(t *transport) { t.trusts = trusts }
 }
 
 type routeKey struct{}
 
 // WithRoute names the route of the requests made with ctx: a template like
-// "/users/{id}", never a raw path.
+// "/users/{id}", never a raw path. Where a policy selects the route it has a
+// circuit of its own.
 func WithRoute(ctx context.Context, template string) context.Context {
 	return context.WithValue(ctx, routeKey{}, template)
 }
@@ -53,7 +73,7 @@ func Transport(m *switchgear.Manager, base http.RoundTripper, options ...Option)
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	t := &transport{manager: m, base: base}
+	t := &transport{manager: m, base: base, trusts: cause.Inside, resolve: func() []string { return nil }}
 	for _, o := range options {
 		o(t)
 	}
@@ -61,45 +81,43 @@ func Transport(m *switchgear.Manager, base http.RoundTripper, options ...Option)
 }
 
 type transport struct {
-	manager   *switchgear.Manager
-	base      http.RoundTripper
-	callee    string
-	instances []string
-	pools     sync.Map // *switchgear.Breaker → *pool
+	manager *switchgear.Manager
+	base    http.RoundTripper
+	callee  string
+	trusts  func(host string) bool
+	resolve func() []string
+	pools   sync.Map // *switchgear.Breaker → *pool
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	b := t.manager.Breaker(t.key(req))
-	c := &call{transport: t, breaker: b, cause: cause.Of(req.Context()), start: time.Now()}
-	if end, ok := req.Context().Deadline(); ok {
-		b.Circuit().Deadline(end.Sub(c.start))
-	}
-	var err error
-	if c.permit, err = b.Acquire(); err == nil {
-		err = t.choose(c, req)
+	route, _ := req.Context().Value(routeKey{}).(string)
+	b := t.manager.Breaker(t.key(req)).Route(route)
+	c, err := outbound.Begin(req.Context(), t.manager, b, route)
+	var to *instance
+	if err == nil {
+		to, err = t.choose(c)
 	}
 	if err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
-		c.cause.Record(cause.Origin{Circuit: b.Circuit().ID.String(), Kind: "not_permitted"})
 		return nil, err
 	}
 	panicked := true
 	defer func() {
 		if panicked {
-			c.release()
+			c.Release()
 		}
 	}()
-	res, err := t.base.RoundTrip(c.address(req))
+	res, err := t.base.RoundTrip(to.direct(req))
 	panicked = false
-	c.latency = time.Since(c.start)
-	o := classify(res, err)
+	c.Answered()
+	o, mark := classify(res, err, t.trusts(req.URL.Host))
 	if err != nil || o.Verdict != breaker.Success || ended(res) {
-		c.done(res, err, o)
+		c.Done(err, status(res), o, mark)
 		return res, err
 	}
-	res.Body = &body{ReadCloser: res.Body, call: c, response: res}
+	res.Body = guard(c, res)
 	return res, nil
 }
 
@@ -107,25 +125,12 @@ func (t *transport) key(req *http.Request) switchgear.Key {
 	if t.callee != "" {
 		return switchgear.Key{Callee: t.callee}
 	}
-	return switchgear.KeyOfHost(req.URL.Host)
+	return t.manager.KeyOfHost(req.URL.Host)
 }
 
-// call is one request under way.
-type call struct {
-	transport *transport
-	breaker   *switchgear.Breaker
-	cause     *cause.Cause
-	permit    switchgear.Permit
-	instance  *instance
-	part      breaker.Permit
-	apart     bool // the instance is judged by itself: the circuit learns nothing
-	tally     *breaker.Tally
-	start     time.Time
-	latency   time.Duration
-}
-
-// pool is the instances of one callee as a transport chooses among them.
+// pool is the instances of one circuit as a transport chooses among them.
 type pool struct {
+	addresses []string
 	instances []*instance
 	next      atomic.Uint32
 }
@@ -135,89 +140,52 @@ type instance struct {
 	part    *fleet.Instance // nil where there are too many
 }
 
-func (t *transport) pool(b *switchgear.Breaker) *pool {
-	if known, ok := t.pools.Load(b); ok {
-		p, _ := known.(*pool)
+// pool of a circuit's instances, made anew when their addresses have changed.
+func (t *transport) pool(b *switchgear.Breaker, addresses []string) *pool {
+	known, _ := t.pools.Load(b)
+	if p, ok := known.(*pool); ok && slices.Equal(p.addresses, addresses) {
 		return p
 	}
-	p := &pool{}
-	for _, a := range t.instances {
+	p := &pool{addresses: addresses}
+	for _, a := range addresses {
 		p.instances = append(p.instances, &instance{address: a, part: b.Circuit().Instance(a)})
 	}
-	first, _ := t.pools.LoadOrStore(b, p)
-	p, _ = first.(*pool)
+	t.pools.Store(b, p)
 	return p
 }
 
-// choose picks an instance that takes calls, before anything is sent, and
-// resolves the labels of the call. An error gives the circuit's permit back.
-func (t *transport) choose(c *call, req *http.Request) error {
-	route, _ := req.Context().Value(routeKey{}).(string)
-	if len(t.instances) == 0 {
-		c.tally = c.breaker.Circuit().Tally(route, "")
-		return nil
+// choose picks an instance that takes calls, before anything is sent; nil where
+// there is nothing to choose from. An error has ended the call.
+func (t *transport) choose(c *outbound.Call) (*instance, error) {
+	addresses := t.resolve()
+	if len(addresses) == 0 {
+		c.Breaker.Undivided()
+		return nil, nil
 	}
-	p := t.pool(c.breaker)
+	p := t.pool(c.Breaker, addresses)
 	first := p.next.Add(1)
 	var err error
 	for i := range uint32(len(p.instances)) {
 		x := p.instances[(first+i)%uint32(len(p.instances))]
-		c.instance = x
-		if x.part != nil {
-			if c.part, err = x.part.Acquire(); err != nil {
-				continue
-			}
-			c.apart = x.part.View().State != breaker.Closed
+		if err = c.Choose(x.address, x.part); err == nil {
+			return x, nil
 		}
-		c.tally = c.breaker.Circuit().Tally(route, x.address)
-		return nil
 	}
-	c.permit.Release()
-	return err
+	c.Refuse()
+	return nil, err
 }
 
-func (c *call) address(req *http.Request) *http.Request {
-	if c.instance == nil {
+// direct sends a request to the instance; a nil one leaves it as it is.
+func (x *instance) direct(req *http.Request) *http.Request {
+	if x == nil {
 		return req
 	}
 	to := *req
 	u := *req.URL
-	u.Host = c.instance.address
+	u.Host = x.address
 	to.URL = &u
 	if to.Host == "" {
 		to.Host = req.URL.Host
 	}
 	return &to
-}
-
-// done reports the outcome to the circuit, the instance and the labels.
-func (c *call) done(res *http.Response, err error, o switchgear.Outcome) {
-	o.Latency = c.latency
-	r := switchgear.Result{Err: err, Default: o}
-	if res != nil {
-		r.Status = res.StatusCode
-	}
-	o = c.transport.manager.Classify(r)
-	if o.Verdict == breaker.Failure || o.Verdict == breaker.Inherited {
-		c.cause.Record(origin(c.breaker, res, o))
-	}
-	counted := true
-	if c.apart {
-		c.permit.Release()
-	} else {
-		counted = c.permit.Done(o)
-	}
-	if c.instance != nil && c.instance.part != nil {
-		counted = c.part.Done(o) && counted
-	}
-	if counted && c.tally != nil {
-		c.tally.Add(o, c.latency)
-	}
-}
-
-func (c *call) release() {
-	c.permit.Release()
-	if c.instance != nil && c.instance.part != nil {
-		c.part.Release()
-	}
 }

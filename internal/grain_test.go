@@ -32,24 +32,36 @@ var grain = []struct {
 	{"/internal/sim/scenario", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault"}, "a story is played with the real parts, and its truth is told by none of them"},
 	{"/internal/sim/evaluate", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial"}, "a judge runs the contenders as they are and looks into none of them"},
 	{"/internal/sim/story", []string{"/breaker", "/policy", "/internal/control", "/internal/sim", "/internal/sim/scenario", "/internal/fleet"}, "the ten scenarios are played as users' files are: by the scenario's own words"},
-	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "the manager is the shell of a process: it must not need a simulator or a transport"},
-	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet"}, "a transport uses a manager; policies reach it through breakers"},
-	{"/switchgeartest", []string{"", "/breaker", "/policy"}, "for users' tests: it sees what users see"},
+	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet", "/internal/control"}, "the manager is the shell of a process, also around control over its one replica: it must not need a simulator or a transport"},
+	{"/internal/outbound", []string{"", "/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "one guarded call is the same for every transport, and knows none of them"},
+	{"/internal/failures", []string{"/breaker"}, "the table of failures breaks a peer; how an adapter judges it is the adapter's"},
+	{"/breakerhttp", []string{"", "/breaker", "/internal/cause", "/internal/fleet", "/internal/outbound"}, "a transport uses a manager; policies reach it through breakers"},
+	{"/breakergrpc", []string{"", "/breaker", "/internal/cause", "/internal/fleet", "/internal/outbound"}, "the same for gRPC, in a module of its own: who does not use it does not load it"},
+	{"/switchgeartest", []string{"", "/breaker", "/policy", "/internal/fleet"}, "for users' tests: it sees what users see, and speaks as a daemon does where it stands in for one"},
+	{"/internal/metric", []string{"", "/breaker"}, "the list of metrics is a leaf that every exporter shares: it knows none of them"},
+
+	{"/breakerprom", []string{"", "/internal/metric"}, "an exporter reads the manager's metrics port; it knows no other exporter and no transport"},
+	{"/breakerotel", []string{"", "/internal/metric"}, "an exporter reads the manager's metrics port; it knows no other exporter and no transport"},
 
 	{"/link/wire", []string{"/breaker", "/policy", "/internal/fleet", "/link/gen"}, "the wire form of messages, and nothing that sends them"},
 	{"/link", []string{"", "/internal/fleet", "/link/gen", "/link/wire"}, "a link carries messages between a manager and a daemon; it decides nothing"},
 
 	{"/server/bus", []string{"/link/gen", "/server/gen"}, "the bus carries bytes; it does not know who decides"},
 	{"/server/api", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/server/gen"}, "the API shows views; adapters do not know each other"},
+	{"/server/policies", []string{"/policy"}, "files become nodes there; what they mean is policy's business"},
 	{"/server/config", nil, "a file's words and limits, wherever they are used"},
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
-	{"/server/cli", []string{"", "/breaker", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
+	{"/server/cli", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/policies", "/server/proxy", "/server/gen"}, "commands call; nothing calls commands"},
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/demo"}, "main does nothing but begin"},
 
 	{"/bench", []string{"", "/breaker", "/policy"}, "peers are imported here and nowhere else"},
+	{"/examples/grpc", []string{"", "/breakergrpc"}, "an example uses what users can"},
+	{"/examples/http", []string{"", "/breakerhttp"}, "an example uses what users can"},
+	{"/examples/sql", []string{""}, "an example uses what users can"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
+	{"/examples/statsd", []string{""}, "an exporter of one's own needs the manager only"},
 	{"/tools/mutants", nil, "a tool reads the sources; it must not depend on what it changes"},
 }
 
@@ -70,7 +82,7 @@ var impure = map[string]string{
 }
 
 // modules with requirements of their own; all else is the root's.
-var modules = []string{"/link", "/server", "/bench", "/examples", "/tools"}
+var modules = []string{"/link", "/breakergrpc", "/breakerprom", "/breakerotel", "/server", "/bench", "/examples", "/tools"}
 
 func TestImportsGoWithTheGrain(t *testing.T) {
 	seen := make(map[string]bool)

@@ -1,133 +1,72 @@
 package policy
 
 import (
-	"encoding"
-	"encoding/json"
-	"fmt"
-	"math"
+	"slices"
 	"time"
 )
 
-// field is one setting that a policy can make.
+// field is one setting that a policy can make: one line in the table, from which
+// decoder, JSON Schema, document and explanation come.
 type field struct {
 	name string
-	// set puts a value in its place in the settings; its error says what was wanted.
-	set func(*Settings, any) error
+	domain
+	at    func(*Settings) any // where it stands in settings
+	about string
+	costs string // what raising it costs, or choosing another word
 }
 
+// fields in the order in which documents list them: what decides, the window,
+// the way back, limits, the fleet.
 var fields = []field{
-	{"mode", text(func(s *Settings) encoding.TextUnmarshaler { return &s.Breaker.Mode })},
-	{"openAbove", number(func(s *Settings) *float64 { return &s.OpenAbove })},
-	{"failureRateThreshold", number(func(s *Settings) *float64 { return &s.Breaker.FailureRateThreshold })},
-	{"minimumNumberOfCalls", integer(func(s *Settings) *int { return &s.Breaker.MinimumNumberOfCalls })},
-	{"windowDuration", duration(func(s *Settings) *time.Duration { return &s.Breaker.WindowDuration })},
-	{"windowBuckets", integer(func(s *Settings) *int { return &s.Breaker.WindowBuckets })},
-	{"windowSize", integer(func(s *Settings) *int { return &s.Breaker.WindowSize })},
-	{"slowCallRateThreshold", number(func(s *Settings) *float64 { return &s.Breaker.SlowCallRateThreshold })},
-	{"slowCallDurationThreshold", duration(func(s *Settings) *time.Duration { return &s.Breaker.SlowCallDurationThreshold })},
-	{"consecutiveFailures", integer(func(s *Settings) *int { return &s.Breaker.ConsecutiveFailures })},
-	{"wait", text(func(s *Settings) encoding.TextUnmarshaler { return &s.Breaker.Wait.Shape })},
-	{"waitDurationInOpenState", duration(func(s *Settings) *time.Duration { return &s.Breaker.Wait.Base })},
-	{"maxWaitDurationInOpenState", duration(func(s *Settings) *time.Duration { return &s.Breaker.Wait.Max })},
-	{"jitterRatio", number(func(s *Settings) *float64 { return &s.Breaker.Wait.JitterRatio })},
-	{"permittedNumberOfCallsInHalfOpenState", integer(func(s *Settings) *int { return &s.Breaker.PermittedNumberOfCallsInHalfOpenState })},
-	{"maxWaitDurationInHalfOpenState", duration(func(s *Settings) *time.Duration { return &s.Breaker.MaxWaitDurationInHalfOpenState })},
-	{"slowStartWindow", duration(func(s *Settings) *time.Duration { return &s.Breaker.Ramp.Window })},
-	{"slowStartAggression", number(func(s *Settings) *float64 { return &s.Breaker.Ramp.Aggression })},
-	{"slowStartMinPercent", number(func(s *Settings) *float64 { return &s.Breaker.Ramp.MinPercent })},
-	{"maxConcurrentCalls", integer(func(s *Settings) *int { return &s.Breaker.MaxConcurrentCalls })},
-	{"maxRetryAfter", duration(func(s *Settings) *time.Duration { return &s.Breaker.MaxRetryAfter })},
-	{"callTimeout", duration(func(s *Settings) *time.Duration { return &s.CallTimeout })},
-	{"quorum", integer(func(s *Settings) *int { return &s.Quorum })},
-	{"maxEjectionPercent", number(func(s *Settings) *float64 { return &s.MaxEjectionPercent })},
-	{"maxOpenPercent", number(func(s *Settings) *float64 { return &s.MaxOpenPercent })},
-	{"whenAllBad", text(func(s *Settings) encoding.TextUnmarshaler { return &s.WhenAllBad })},
-	{"gradingDelay", duration(func(s *Settings) *time.Duration { return &s.GradingDelay })},
-	{"activeCheckInterval", duration(func(s *Settings) *time.Duration { return &s.ActiveCheck.Interval })},
-	{"activeCheckPort", integer(func(s *Settings) *int { return &s.ActiveCheck.Port })},
-	{"activeCheckPath", word(func(s *Settings) *string { return &s.ActiveCheck.Path })},
+	{"mode", oneOf("enforce", "metrics_only", "off", "forced_open"), func(s *Settings) any { return &s.Breaker.Mode }, "what is done with the calculated state: reject, only count, nothing at all, reject everything", "metrics_only and off protect nobody; forced_open serves nobody"},
+	{"openAbove", percent(1, 95), func(s *Settings) any { return &s.OpenAbove }, "the steady share of failures above which the automatic engine opens for sure; it decides where no threshold and no strategy is set", "more failed calls reach callers before it opens; a low one opens what a callee could have survived"},
+	{"failureRateThreshold", percent(0, 100).zero("off"), func(s *Settings) any { return &s.Breaker.FailureRateThreshold }, "opens at or above this share of failed calls in the window", "more failed calls before it opens"},
+	{"slowCallRateThreshold", percent(0, 100).zero("off"), func(s *Settings) any { return &s.Breaker.SlowCallRateThreshold }, "opens at or above this share of calls that took slowCallDurationThreshold or longer", "more slow calls before it opens"},
+	{"slowCallDurationThreshold", between(0, time.Hour).zero("off"), func(s *Settings) any { return &s.Breaker.SlowCallDurationThreshold }, "from when on a call is slow, failed or not", "callers wait longer before it counts; under 100ms each call reads a finer clock"},
+	{"consecutiveFailures", count(0, 1_000_000).zero("off"), func(s *Settings) any { return &s.Breaker.ConsecutiveFailures }, "opens after so many failures in a row, whatever the window says", "a callee that fails often but not always is never opened"},
+	{"strategy", named(), func(s *Settings) any { return &s.Strategy }, "a rule of the team's own, by the name given to WithStrategy; empty is none", "control can't pool it: each replica pays its own failures"},
+	{"minimumNumberOfCalls", count(1, 1_000_000), func(s *Settings) any { return &s.Breaker.MinimumNumberOfCalls }, "calls in the window before a rate is judged", "quiet circuits never open; a low one lets chance open them"},
+	{"windowDuration", between(100*time.Millisecond, time.Hour), func(s *Settings) any { return &s.Breaker.WindowDuration }, "the time window of the rates", "old good calls outweigh a new outage for longer"},
+	{"windowBuckets", count(2, 60), func(s *Settings) any { return &s.Breaker.WindowBuckets }, "steps of the time window; a call leaves it with its step", "memory of each breaker that is in use"},
+	{"windowSize", count(0, 10_000).zero("a time window"), func(s *Settings) any { return &s.Breaker.WindowSize }, "makes it a window of the last so many calls", "two bits a call, and a lock for each call"},
+	{"wait", oneOf("by_age", "fixed", "exponential"), func(s *Settings) any { return &s.Breaker.Wait.Shape }, "how waits grow while an outage lasts: with the root of its age, not at all, doubling", "exponential finds a recovery late"},
+	{"waitDurationInOpenState", between(time.Millisecond, time.Hour), func(s *Settings) any { return &s.Breaker.Wait.Base }, "the first wait of an open breaker before it probes", "a recovery is found later, and costs all calls until then; a probe costs one"},
+	{"maxWaitDurationInOpenState", between(time.Millisecond, 24*time.Hour), func(s *Settings) any { return &s.Breaker.Wait.Max }, "where growing waits end", "as waitDurationInOpenState, in long outages"},
+	{"jitterRatio", ratio(0, 1), func(s *Settings) any { return &s.Breaker.Wait.JitterRatio }, "spreads waits evenly over ± this share of them", "waits are less predictable; 0 lets replicas probe together"},
+	{"permittedNumberOfCallsInHalfOpenState", count(1, 1000), func(s *Settings) any { return &s.Breaker.PermittedNumberOfCallsInHalfOpenState }, "probes of one trial; with a daemon, in the whole fleet", "a callee that is still ill fails more callers; a weak one is hit by a burst"},
+	{"maxWaitDurationInHalfOpenState", between(10*time.Millisecond, time.Hour), func(s *Settings) any { return &s.Breaker.MaxWaitDurationInHalfOpenState }, "how long a probe may stay unanswered before its permit is given again", "a lost probe keeps it half-open for longer"},
+	{"rampStepPercents", list(0, 100, 32), func(s *Settings) any { return &s.Breaker.Ramp.StepPercents }, "the admitted share after a good trial, in rising steps; empty is none", "more or lower steps reject good calls for longer"},
+	{"rampStepDuration", between(time.Millisecond, time.Hour).zero("1s"), func(s *Settings) any { return &s.Breaker.Ramp.StepDuration }, "how long each step lasts", "full traffic comes later"},
+	{"slowStartWindow", between(0, time.Hour).zero("off"), func(s *Settings) any { return &s.Breaker.Ramp.Window }, "raises the share by Envoy's slow-start curve over this time, instead of by steps", "full traffic comes later"},
+	{"slowStartAggression", ratio(0.01, 100).zero("1"), func(s *Settings) any { return &s.Breaker.Ramp.Aggression }, "the curve's shape: 1 is linear", "more traffic sooner, for a callee that may still be weak"},
+	{"slowStartMinPercent", percent(0, 100).zero("10"), func(s *Settings) any { return &s.Breaker.Ramp.MinPercent }, "where the curve starts", "a greater first burst"},
+	{"maxConcurrentCalls", count(0, 1_000_000).zero("no limit"), func(s *Settings) any { return &s.Breaker.MaxConcurrentCalls }, "rejects calls beyond so many in flight, per replica", "a slow callee holds more of the caller's memory and connections"},
+	{"maxRetryAfter", between(0, time.Hour).zero("ignored"), func(s *Settings) any { return &s.Breaker.MaxRetryAfter }, "obeys a callee's Retry-After up to here", "a callee may turn its callers away for as long"},
+	{"callTimeout", between(0, time.Hour).zero("the calls' own deadlines"), func(s *Settings) any { return &s.CallTimeout }, "the callers' time-out, where it is the same for all", "more than callers wait hides congestion from the limiter"},
+	{"quorum", count(1, 1000), func(s *Settings) any { return &s.Quorum }, "replicas that must have seen failures before control opens for all, of those that there are", "opens later; 1 lets one ill replica speak for all"},
+	{"maxEjectionPercent", percent(0, 100), func(s *Settings) any { return &s.MaxEjectionPercent }, "of a callee's instances that control may take out; never the last one", "those that are left carry more"},
+	{"maxOpenPercent", percent(1, 100), func(s *Settings) any { return &s.MaxOpenPercent }, "of a namespace's circuits that automation may hold open, and always one; beyond it people decide", "a fault of the evidence itself can shut off more"},
+	{"whenAllBad", oneOf("fail_fast", "panic"), func(s *Settings) any { return &s.WhenAllBad }, "what happens where every instance of a callee fails: open the circuit, or let all calls through", "panic sends every call to what fails"},
+	{"gradingDelay", between(0, time.Minute).zero("2s"), func(s *Settings) any { return &s.GradingDelay }, "how long a circuit waits for those behind its callee, while they explain its failures", "opens later where they turn out not to be the fault"},
+	{"activeCheckInterval", between(time.Second, time.Hour).zero("off"), func(s *Settings) any { return &s.ActiveCheck.Interval }, "lets the daemon ask instances of an open circuit that has too few calls to probe with", "a recovery that no call finds is found later"},
+	{"activeCheckPort", count(0, 65535).zero("the instance's own"), func(s *Settings) any { return &s.ActiveCheck.Port }, "the port that is asked", "another port may answer while calls fail"},
+	{"activeCheckPath", pathname(), func(s *Settings) any { return &s.ActiveCheck.Path }, "of an HTTP GET that must answer with a status under 400; empty is a TCP connection alone", "a path that is well says nothing of others"},
 }
 
-// rules reports whether the field says when a breaker opens by itself.
-func (f *field) rules() bool {
-	switch f.name {
-	case "failureRateThreshold", "slowCallRateThreshold", "consecutiveFailures":
-		return true
-	}
-	return false
-}
+// Places of the fields that contradict each other, or that say more of others.
+var (
+	atMode, atOpenAbove       = place("mode"), place("openAbove")
+	atFailureRate             = place("failureRateThreshold")
+	atSlowRate                = place("slowCallRateThreshold")
+	atConsecutive, atStrategy = place("consecutiveFailures"), place("strategy")
+	atMinimum, atWindowSize   = place("minimumNumberOfCalls"), place("windowSize")
+	atWait, atMaxWait         = place("waitDurationInOpenState"), place("maxWaitDurationInOpenState")
+	atSteps, atSlowStart      = place("rampStepPercents"), place("slowStartWindow")
 
-func fieldNamed(name string) *field {
-	for i := range fields {
-		if fields[i].name == name {
-			return &fields[i]
-		}
-	}
-	return nil
-}
+	rules = []int{atFailureRate, atSlowRate, atConsecutive, atStrategy} // each says when to open
+)
 
-func number(at func(*Settings) *float64) func(*Settings, any) error {
-	return func(s *Settings, v any) error {
-		n, ok := v.(json.Number)
-		if !ok {
-			return fmt.Errorf("want a number")
-		}
-		f, err := n.Float64()
-		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-			return fmt.Errorf("want a number")
-		}
-		*at(s) = f
-		return nil
-	}
-}
-
-func integer(at func(*Settings) *int) func(*Settings, any) error {
-	return func(s *Settings, v any) error {
-		n, ok := v.(json.Number)
-		if !ok {
-			return fmt.Errorf("want a whole number")
-		}
-		i, err := n.Int64()
-		if err != nil || i > math.MaxInt32 || i < math.MinInt32 {
-			return fmt.Errorf("want a whole number")
-		}
-		*at(s) = int(i)
-		return nil
-	}
-}
-
-func duration(at func(*Settings) *time.Duration) func(*Settings, any) error {
-	return func(s *Settings, v any) error {
-		t, ok := v.(string)
-		if !ok {
-			return fmt.Errorf(`want a duration like "1.5s" or "200ms"`)
-		}
-		d, err := time.ParseDuration(t)
-		if err != nil {
-			return fmt.Errorf(`want a duration like "1.5s" or "200ms"`)
-		}
-		*at(s) = d
-		return nil
-	}
-}
-
-func text(at func(*Settings) encoding.TextUnmarshaler) func(*Settings, any) error {
-	return func(s *Settings, v any) error {
-		t, ok := v.(string)
-		if !ok {
-			return fmt.Errorf("want a word in quotes")
-		}
-		return at(s).UnmarshalText([]byte(t))
-	}
-}
-
-func word(at func(*Settings) *string) func(*Settings, any) error {
-	return func(s *Settings, v any) error {
-		t, ok := v.(string)
-		if !ok {
-			return fmt.Errorf("want a text in quotes")
-		}
-		*at(s) = t
-		return nil
-	}
+// place of a field in the table, -1 if there is none of that name.
+func place(name string) int {
+	return slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 }

@@ -24,16 +24,17 @@ type Member struct {
 	Node *Node
 }
 
-// Of documents: beyond these a document is refused, whatever it says.
+// Of documents, whatever they are written in: beyond these one is refused,
+// whatever it says.
 const (
-	maxDocument = 1 << 20 // bytes
-	maxDepth    = 32
+	MaxDocument = 1 << 20 // bytes
+	MaxDepth    = 32
 )
 
 // ParseJSON reads JSON into nodes. Errors name the line.
 func ParseJSON(data []byte) (*Node, error) {
-	if len(data) > maxDocument {
-		return nil, fmt.Errorf("document of %d bytes: at most %d", len(data), maxDocument)
+	if len(data) > MaxDocument {
+		return nil, fmt.Errorf("document of %d bytes: at most %d", len(data), MaxDocument)
 	}
 	p := jsonParser{dec: json.NewDecoder(bytes.NewReader(data))}
 	p.dec.UseNumber()
@@ -69,8 +70,8 @@ func (p *jsonParser) line() int {
 }
 
 func (p *jsonParser) value(depth int) (*Node, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
+	if depth > MaxDepth {
+		return nil, fmt.Errorf("nested deeper than %d", MaxDepth)
 	}
 	t, err := p.dec.Token()
 	if err != nil {

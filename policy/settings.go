@@ -42,8 +42,15 @@ type Settings struct {
 	// ActiveCheck lets the daemon ask instances of an open circuit that has too few
 	// calls to probe with. Off by default.
 	ActiveCheck ActiveCheck
-	// Revision of the settings, for people and for reports; empty for built-in ones.
+	// Strategy is the name of the breaker's strategy, which travels where its
+	// function can't; empty is none. Control that hears of one leaves the circuit to
+	// its replicas: it neither runs its own engine nor pools what they see.
+	Strategy string
+	// Revision tells settings of different values apart, for people and for
+	// reports; empty for built-in ones.
 	Revision string
+
+	from *Set // that made them, nil if none did
 }
 
 // WhenAllBad is what to do where every instance of a callee fails.
@@ -119,13 +126,19 @@ func (s *Settings) rule() {
 // ruled reports whether a breaker has any rule of its own.
 func (s *Settings) ruled() bool {
 	b := &s.Breaker
-	return b.FailureRateThreshold != 0 || b.SlowCallRateThreshold != 0 || b.ConsecutiveFailures != 0 || b.Strategy != nil
+	return b.FailureRateThreshold != 0 || b.SlowCallRateThreshold != 0 || b.ConsecutiveFailures != 0 || b.Strategy != nil || s.Strategy != ""
 }
+
+// unnamed is a strategy in code that nobody has named.
+const unnamed = "unnamed"
 
 // WithDefaults fills what is zero and has a default other than off.
 func (s Settings) WithDefaults() Settings {
 	if !s.ruled() {
 		s.Breaker.FailureRateThreshold, s.Breaker.AloneOnly = 50, true
+	}
+	if s.Breaker.Strategy != nil && s.Strategy == "" {
+		s.Strategy = unnamed
 	}
 	s.Breaker = s.Breaker.WithDefaults()
 	if s.OpenAbove == 0 {
@@ -171,6 +184,11 @@ func (s Settings) Validate() error {
 	}
 	if s.GradingDelay < 0 || s.GradingDelay > time.Minute {
 		errs = append(errs, fmt.Errorf("gradingDelay %v: want 0 (the default) to 1m", s.GradingDelay))
+	}
+	if s.Strategy != "" {
+		if err := ValidName(s.Strategy); err != nil {
+			errs = append(errs, fmt.Errorf("strategy: %w", err))
+		}
 	}
 	if err := s.ActiveCheck.validate(); err != nil {
 		errs = append(errs, err)

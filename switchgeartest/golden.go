@@ -1,6 +1,13 @@
-// Package switchgeartest holds the golden logs of a breaker's behaviour: scripts
-// with all that has to come of them, in readable text. Run plays them on any
-// implementation, so that a port of the engine can show that it is one.
+// Package switchgeartest is for the tests of those who use switchgear, or port
+// it.
+//
+// NewControl is a control plane in the test's own process, Record keeps a
+// manager's events, and Turn turns the clock of a synctest bubble, in which a
+// manager lives as anywhere else.
+//
+// Run plays the golden logs of a breaker's behaviour, scripts with all that has
+// to come of them in readable text, on any implementation, so that a port of the
+// engine can show that it is one.
 package switchgeartest
 
 import (

@@ -210,7 +210,7 @@ func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitRe
 	}
 	c.note(now, cr)
 	r.local = ""
-	if current && cr.State == breaker.Open {
+	if current && cr.State != breaker.Closed {
 		r.local = cr.Why
 		c.apart = c.apart || r.local != ""
 	}
@@ -362,6 +362,13 @@ func (c *circuit) answer(a fleet.Answer) {
 			return
 		}
 	}
+}
+
+// openedBy reports whether a replica has opened by itself. It is not told another
+// word before it is judged, or its outage would flash closed.
+func (c *circuit) openedBy(id fleet.ReplicaID) bool {
+	at, found := c.findRow(id)
+	return found && c.rows[at].local != ""
 }
 
 // openedAlone counts the observers whose breakers have opened by their own rule,

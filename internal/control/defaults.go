@@ -49,11 +49,13 @@ const (
 	windowSteps   = 40
 	cellSpan      = 16 * time.Second
 	maxCircuits   = 20_000
+	maxAlone      = 2_000
 	maxCells      = 256
 	maxLocated    = 4096
 	maxInstances  = 4096
 	forgetPart    = time.Minute
 	forgetCircuit = time.Hour
+	forgetAlone   = 10 * time.Minute
 	maxCounter    = 1 << 62
 	maxHeard      = 1 << 63
 )
@@ -130,6 +132,7 @@ func Defaults() []Default {
 
 		d("window: steps", windowSteps, "spans of a fortieth: 0.25 s of 10 s"),
 		d("cells: span", cellSpan, "longest of the nested windows in which faults are located"),
+		d("limit: circuits of a process alone", maxAlone, "followed without a daemon; breakers of more have the plain rule"),
 		d("limit: circuits", maxCircuits, "of one daemon, at some 10 KB each; reports of more are not followed"),
 		d("limit: cells", maxCells, "of one replica and circuit; more are folded into one without labels"),
 		d("limit: cells of a callee", maxLocated, "of all replicas: the routes with the fewest calls are folded first, then replicas into their caller"),
@@ -137,6 +140,7 @@ func Defaults() []Default {
 		d("normal: past that counts", pastCap, "calls of a route, older ones fade: some minutes to weeks"),
 		d("limit: instances", maxInstances, "of one circuit"),
 		d("instance is forgotten after", forgetPart, "that nobody has called: it no longer counts for maxEjectionPercent"),
+		d("circuit of a process alone is forgotten after", forgetAlone, "without a call: what was normal is learned anew"),
 		d("circuit is forgotten after", forgetCircuit, "that nobody has reported"),
 		d("limit: daemons", maxDaemons, "of one fleet"),
 		d("limit: summaries", maxSummaries, "of circuits that are not calm, from one daemon: more than any guard lets open"),

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -22,6 +23,9 @@ func (m *Mind) explain(c *circuit, v *CircuitView) {
 		v.Mode = breaker.MetricsOnly
 	}
 	v.Why = timeless(v.Why)
+	if name := c.settings.Strategy; name != "" && c.settings.Breaker.FailureRateThreshold == 0 && v.State == breaker.Closed {
+		v.Why = strings.TrimPrefix(v.Why+"; ", "; ") + fmt.Sprintf("its replicas open by their own strategy %q, which control neither runs nor pools", name)
+	}
 	if c.whole.gate.State == breaker.Open && !c.whole.frozen() {
 		v.NextProbe = max(c.whole.due-m.now, 0)
 	}

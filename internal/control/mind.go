@@ -22,6 +22,9 @@ type Config struct {
 	// Join is how long a mind with peers listens before it owns anything; 0 means
 	// that there are none, and that it owns everything from its first input on.
 	Join time.Duration `json:",omitempty"`
+	// Alone is control within one process: its one replica is the quorum, and says
+	// nothing of the namespace that would need a guard.
+	Alone bool `json:",omitempty"`
 	// Without switches mechanisms off, to measure what they bring.
 	Without Without `json:",omitzero"`
 	// Checkable are the networks, as CIDR, in which active checks may be made; none
@@ -184,8 +187,11 @@ func (m *Mind) adopt(d *fleet.Directive, observer string) {
 		return
 	}
 	c := m.circuit(d.Circuit)
-	if c == nil || !c.believes(m.now, d.Generation, observer) {
+	if c == nil || !m.cfg.Alone && !c.believes(m.now, d.Generation, observer) {
 		return
+	}
+	if m.cfg.Alone {
+		c.begin()
 	}
 	m.hear(d.Epoch)
 	m.generations = max(m.generations, d.Generation)
@@ -221,7 +227,7 @@ func (m *Mind) circuit(id policy.Circuit) *circuit {
 			return ce.circuits[at]
 		}
 	}
-	if m.count >= maxCircuits {
+	if m.count >= maxCircuits || m.cfg.Alone && m.count >= maxAlone {
 		return nil
 	}
 	if ce == nil {
@@ -264,7 +270,8 @@ func (m *Mind) sweep() {
 	m.swept = m.now
 	for _, ce := range m.order {
 		kept := slices.DeleteFunc(ce.circuits, func(c *circuit) bool {
-			gone := len(c.rows) == 0 && m.now-c.heard > forgetCircuit && c.orderEnds == 0
+			gone := len(c.rows) == 0 && m.now-c.heard > forgetCircuit && c.orderEnds == 0 ||
+				m.cfg.Alone && m.now-c.heard > forgetAlone
 			if gone {
 				m.dropCaller(c)
 			}
@@ -307,7 +314,7 @@ func (m *Mind) report(r *ReplicaReport) {
 		c.callee.restless = c.callee.restless || c.callee.failing || c.news()
 		if first {
 			b.circuits = append(b.circuits, c)
-			if !c.claimed(cmp.Or(r.Observer, r.From.Name)) {
+			if !c.claimed(cmp.Or(r.Observer, r.From.Name)) && !c.openedBy(r.From) {
 				m.tell(c, r.From, nil)
 			}
 		}

@@ -29,21 +29,21 @@ type Circuit struct {
 	list      []*cell // the cells, in the order of their making
 
 	// What follows is the Replica's alone.
-	active   bool
-	urgent   bool
-	told     bool // its settings were sent on this stream
-	hot      bool // every answer is urgent
-	pace     pace
-	slow     bool // answers have just got slow
-	lastSeen time.Duration
-	rest     cell   // the calls without labels
-	ended    uint64 // calls, as of the last sample
-	still    bool   // none had ended then
-	owed     Counts // reported by label ahead of the circuit's own count
-	held     Directive
-	heldTill time.Duration
-	ruled    []ruled // under operators' words
-	leases   map[uint64]struct{}
+	active    bool
+	told      [readers]bool // its settings
+	hot       bool          // every answer is urgent
+	pace      pace
+	slow      bool // answers have just got slow
+	lastSeen  time.Duration
+	rest      cell     // the calls without labels
+	ended     uint64   // calls, as of the last sample
+	still     bool     // none had ended then
+	owed      Counts   // reported by label ahead of the circuit's own count
+	held      standing // the fleet's word
+	own       standing // own control's
+	inherited bool     // own is the fleet's last word, which own control has not heard
+	ruled     []ruled  // under operators' words
+	leases    map[uint64]struct{}
 }
 
 // Instance is one instance of a circuit's callee: a breaker that only control
@@ -63,8 +63,8 @@ type cell struct {
 	tally   *breaker.Tally
 	added   uint64 // outcomes of the tally that were sampled
 	last    reading
-	pending []Bucket  // Age holds the instant of the bucket's end until it is sent
-	breaker *Instance // of a labelled instance
+	pending [readers][]Bucket // Age holds the instant of the bucket's end until it is taken
+	breaker *Instance         // of a labelled instance
 }
 
 // reading is what was counted at the last sample. Most cells know successes
@@ -109,10 +109,14 @@ func (c *Circuit) CallTimeout() time.Duration {
 	return time.Duration(c.deadline.Load())
 }
 
-// Update puts new settings in force, in place.
+// Update puts new settings in force, in place. What says the same is only known by
+// its new origin: nobody is told.
 func (c *Circuit) Update(s *policy.Settings) {
-	c.settings.Store(s)
+	old := c.settings.Swap(s)
 	c.Breaker.Update(&s.Breaker)
+	if old.Revision == s.Revision && old.Same(s) {
+		return
+	}
 	c.replica.note(func(in *inbox) { in.changed = append(in.changed, c) })
 }
 
@@ -163,6 +167,19 @@ func (c *Circuit) Size() (instances, labels int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.instances), len(c.cells)
+}
+
+// Ejected is how many instances have breakers of their own, and how many of
+// those are not closed.
+func (c *Circuit) Ejected() (instances, open int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.instances {
+		if x.State() != breaker.Closed {
+			open++
+		}
+	}
+	return len(c.instances), open
 }
 
 // obedient are the settings of an instance's breaker: no rule of its own.

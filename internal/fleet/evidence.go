@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -34,7 +35,7 @@ func (c *Circuit) sample(now time.Duration) (any bool) {
 		counts := x.tally.Counts()
 		d := x.last.advance(&counts)
 		if d != (Counts{}) {
-			x.push(now, d)
+			c.push(now, x, d)
 			any = true
 			// What an instance that is judged by itself answers, its circuit does not
 			// count.
@@ -47,49 +48,54 @@ func (c *Circuit) sample(now time.Duration) (any bool) {
 		c.owed = delta.without(labelled)
 	}
 	if delta != (Counts{}) {
-		c.rest.push(now, delta)
+		c.push(now, &c.rest, delta)
 		any = true
 	}
 	return any
 }
 
-// evidence reports whether anything waits to be reported.
-func (c *Circuit) evidence() bool {
-	if len(c.rest.pending) > 0 {
+// evidence reports whether anything waits to be told that is worth it.
+func (c *Circuit) evidence(now time.Duration) bool {
+	if now-c.lastSeen >= keepEvidence {
+		return false // it would feed totals only
+	}
+	if c.rest.waits() {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, x := range c.list {
-		if len(x.pending) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.list, (*cell).waits)
 }
 
-func (c *Circuit) report(now time.Duration) CircuitReport {
+func (x *cell) waits() bool { return len(x.pending[theLink])+len(x.pending[ownControl]) > 0 }
+
+func (c *Circuit) report(now time.Duration, to reader) CircuitReport {
 	v := c.Breaker.View()
 	r := CircuitReport{
 		Callee: c.ID.Callee, Route: c.ID.Route,
-		State: v.State, Mode: v.Mode, Since: now - v.Since, Generation: c.held.Generation,
+		State: v.State, Mode: v.Mode, Since: now - v.Since,
 		CallTimeout: c.CallTimeout(),
 	}
-	if v.Local {
-		r.Why = v.Why
+	word := &c.held
+	if to == ownControl {
+		word = &c.own
 	}
-	if !c.told {
+	r.Generation = word.Generation
+	if v.Local || v.State != breaker.Closed && word.till == 0 {
+		r.Why = v.Why // the reader has not said so
+	}
+	if !c.told[to] {
 		r.Settings = c.Settings()
-		c.told = true
+		c.told[to] = true
 	}
 	c.mu.Lock()
 	cells := c.list
 	c.mu.Unlock()
 	n, buckets := 0, 0
 	count := func(x *cell) {
-		if len(x.pending) > 0 {
+		if waits := len(x.pending[to]); waits > 0 {
 			n++
-			buckets += len(x.pending)
+			buckets += waits
 		}
 	}
 	count(&c.rest)
@@ -101,42 +107,50 @@ func (c *Circuit) report(now time.Duration) CircuitReport {
 	}
 	// One piece of memory holds the buckets of all cells.
 	r.Cells = make([]Cell, 0, n)
-	y, room, ok := c.rest.take(now, make([]Bucket, buckets))
+	y, room, ok := c.rest.take(now, to, make([]Bucket, buckets))
 	if ok {
 		r.Cells = append(r.Cells, y)
 	}
 	for _, x := range cells {
-		if y, room, ok = x.take(now, room); ok {
-			y.Generation = c.held.part(x.instance).Generation
+		if y, room, ok = x.take(now, to, room); ok {
+			y.Generation = word.part(x.instance).Generation
 			r.Cells = append(r.Cells, y)
 		}
 	}
 	return r
 }
 
-// push adds a bucket that ends now. Evidence that waits longer than keepEvidence
-// is folded into the oldest bucket: it still counts in totals.
-func (x *cell) push(now time.Duration, d Counts) {
-	if len(x.pending) >= maxPending {
-		x.pending[1].add(x.pending[0].Counts)
-		x.pending = append(x.pending[:0], x.pending[1:]...)
+// push adds a bucket that ends now, for each who will read it. Evidence that waits
+// longer than keepEvidence is folded into the oldest bucket: it still counts in
+// totals.
+func (c *Circuit) push(now time.Duration, x *cell, d Counts) {
+	for to, reads := range [readers]bool{c.replica.greeted, c.alone(now)} {
+		if !reads {
+			continue
+		}
+		p := x.pending[to]
+		if len(p) >= maxPending {
+			p[1].add(p[0].Counts)
+			p = append(p[:0], p[1:]...)
+		}
+		x.pending[to] = append(p, Bucket{Age: now, Counts: d})
 	}
-	x.pending = append(x.pending, Bucket{Age: now, Counts: d})
 }
 
 // take moves what a cell has to say into a report.
-func (x *cell) take(now time.Duration, room []Bucket) (_ Cell, left []Bucket, ok bool) {
-	n := len(x.pending)
+func (x *cell) take(now time.Duration, to reader, room []Bucket) (_ Cell, left []Bucket, ok bool) {
+	pending := x.pending[to]
+	n := len(pending)
 	if n == 0 {
 		return Cell{}, room, false
 	}
 	out := Cell{Route: x.route, Instance: x.instance, Buckets: room[:n:n]}
-	for i := range x.pending {
+	for i := range pending {
 		b := &out.Buckets[i]
-		*b = x.pending[i]
+		*b = pending[i]
 		b.Age = now - b.Age
 	}
-	x.pending = x.pending[:0]
+	x.pending[to] = pending[:0]
 	return out, room[n:], true
 }
 

@@ -1,42 +1,66 @@
 package fleet
 
 import (
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
 )
 
-// obey puts a directive in force: the circuit's gate, those of its parts, and
-// the leases for this replica.
+// standing is a word that a circuit was told, and until when it stands.
+type standing struct {
+	Directive
+	till time.Duration
+}
+
+// calm reports whether the word holds nothing back.
+func (w *standing) calm() bool {
+	return w.State == breaker.Closed && w.Share >= 1 && len(w.Parts) == 0
+}
+
+// obey takes the fleet's word: the circuit's gate, those of its parts, and the
+// leases for this replica.
 func (c *Circuit) obey(now time.Duration, d Directive) {
-	before := c.held
-	c.held, c.heldTill = d, now+d.TTL
-	c.hot = d.Hot
+	before := c.deciding(now).Parts
+	if c.held.Enforce && !d.Enforce {
+		c.inherit() // from now on the fleet only shows what it would do
+	}
+	c.held = standing{d, now + d.TTL}
 	c.held.Leases, c.held.Settings = nil, nil
+	c.hot = d.Hot
 	c.rule(now, &d)
 	if d.Settings != nil && d.Settings.Validate() == nil {
-		s := *d.Settings
-		s.Breaker.Strategy = c.Settings().Breaker.Strategy // code does not travel
-		c.Update(&s)
+		// A strategy that is not here would leave the breaker without any rule: what it
+		// runs on stands, and control goes on sending, and hearing, that it does.
+		if s := *d.Settings; c.replica.adapt(&s) == nil {
+			c.Update(&s)
+		}
 	}
 	if !d.Enforce || d.TTL <= 0 {
 		return
 	}
-	c.Breaker.Direct(d.direction(c.heldTill, d.Hot))
-	for _, p := range d.Parts {
-		if x := c.Instance(p.Instance); x != nil {
-			x.Direct(p.direction(c.heldTill, d.Hot))
-		}
-	}
-	for _, p := range before.Parts {
-		if d.part(p.Instance).Generation == 0 {
-			if x := c.Instance(p.Instance); x != nil {
-				x.Direct(breaker.Direction{Share: 1, Generation: d.Epoch.Counter, Until: c.heldTill, Reason: "the circuit's directive names this instance no more"})
-			}
-		}
-	}
+	c.own = standing{}
+	c.act(&c.held, before)
 	for _, l := range d.Leases {
 		c.lease(now, l)
+	}
+}
+
+// act puts a word in force. Parts that were named before and are not any more are
+// closed.
+func (c *Circuit) act(w *standing, before []Part) {
+	c.Breaker.Direct(w.direction(w.till, w.Hot))
+	for _, p := range w.Parts {
+		if x := c.Instance(p.Instance); x != nil {
+			x.Direct(p.direction(w.till, w.Hot))
+		}
+	}
+	for _, p := range before {
+		if w.part(p.Instance).Generation == 0 {
+			if x := c.Instance(p.Instance); x != nil {
+				x.Direct(breaker.Direction{Share: 1, Generation: w.Epoch.Counter, Until: w.till, Reason: "the circuit's directive names this instance no more"})
+			}
+		}
 	}
 }
 
@@ -61,31 +85,47 @@ func (c *Circuit) lease(now time.Duration, l Lease) {
 }
 
 // expire lets what no call triggers come to its end: leases that nobody used,
-// directives past their time.
+// words past their time.
 func (c *Circuit) expire(now time.Duration) {
 	c.unrule(now)
-	if c.heldTill == 0 {
+	if c.held.Enforce && c.alone(now) {
+		c.inherit()
+	}
+	if c.held.till == 0 && c.own.till == 0 {
 		return
 	}
 	c.Breaker.Expire(now)
-	for _, p := range c.held.Parts {
+	for _, p := range c.deciding(now).Parts {
 		if x := c.Instance(p.Instance); x != nil {
 			x.Expire(now)
 		}
 	}
-	if c.heldTill <= now {
-		c.held, c.heldTill, c.hot = Directive{}, 0, false
+	for _, w := range []*standing{&c.held, &c.own} {
+		if w.till <= now {
+			*w = standing{}
+		}
 	}
+	c.hot = c.held.Hot || c.own.Hot
 }
 
 // wake is when expire has something to do.
 func (c *Circuit) wake() time.Duration {
-	if c.heldTill == 0 {
-		return never
+	at := time.Duration(never)
+	if c.held.till != 0 {
+		at = c.held.till
+		if c.governed() {
+			at -= BucketWidth
+		}
 	}
-	at := min(c.heldTill, c.Breaker.Due())
-	for i := range c.held.Parts {
-		if x := c.Instance(c.held.Parts[i].Instance); x != nil {
+	if c.own.till != 0 {
+		at = min(at, c.own.till)
+	}
+	if at == never {
+		return at
+	}
+	at = min(at, c.Breaker.Due())
+	for _, p := range slices.Concat(c.held.Parts, c.own.Parts) {
+		if x := c.Instance(p.Instance); x != nil {
 			at = min(at, x.Due())
 		}
 	}

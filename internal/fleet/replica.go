@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -24,15 +25,21 @@ type Replica struct {
 	inboxMu sync.Mutex
 	inbox   inbox
 
-	circuits map[policy.Circuit]*Circuit
-	early    map[policy.Circuit]word // of circuits that nobody has called yet
-	active   []*Circuit
-	answers  []Answer
-	sequence uint64
-	lastSent time.Duration
-	urgentAt time.Duration // when the first urgent evidence was seen; 0 is none
-	sampled  time.Duration
-	wake     time.Duration // as of the last sample
+	circuits   map[policy.Circuit]*Circuit
+	early      map[policy.Circuit]word // of circuits that nobody has called yet
+	active     []*Circuit
+	answers    []Answer
+	sequence   uint64
+	greeted    bool // somebody reads the link's reports
+	isGoverned bool
+	read       [readers]struct {
+		last   time.Duration // when it was
+		urgent time.Duration // when the first urgent evidence was seen since; 0 is none
+	}
+	sampled time.Duration
+	wake    time.Duration // as of the last sample
+
+	adapt func(*policy.Settings) error // of settings that control sends
 }
 
 // Sink is what the shell around a replica is told, from within calls: it must
@@ -64,6 +71,15 @@ const (
 	maxEarly       = 1024                   // directives kept for circuits that nobody has called yet
 )
 
+// reader is who takes the evidence, each at its own pace.
+type reader int
+
+const (
+	theLink reader = iota
+	ownControl
+	readers
+)
+
 // word is a directive that waits for its circuit, and since when.
 type word struct {
 	Directive
@@ -77,11 +93,23 @@ func (w *word) ended(now time.Duration) bool { return w.at+w.longest() <= now }
 func NewReplica(id ReplicaID, clock *breaker.Clock, seed uint64, sink Sink) *Replica {
 	rng := rand.New(rand.NewPCG(seed, 0x5167))
 	return &Replica{
-		id: id, clock: clock, sink: sink, hash: seed,
+		id: id, clock: clock, sink: sink, hash: seed, adapt: withoutStrategy,
 		phase:    time.Duration(rng.Int64N(int64(CalmInterval))),
 		circuits: make(map[policy.Circuit]*Circuit),
 		early:    make(map[policy.Circuit]word),
 	}
+}
+
+// AdaptWith says what is done with settings that control sends before they are in
+// force: f gives them the process's strategy, and its mode. Its error refuses them.
+func (r *Replica) AdaptWith(f func(*policy.Settings) error) { r.adapt = f }
+
+// withoutStrategy is what is done where nobody says otherwise: there is no strategy.
+func withoutStrategy(s *policy.Settings) error {
+	if s.Strategy != "" {
+		return fmt.Errorf("strategy %q is not here", s.Strategy)
+	}
+	return nil
 }
 
 // ID of the replica.
@@ -115,11 +143,12 @@ func (r *Replica) note(f func(*inbox)) {
 // Hello begins a stream: everything is told anew.
 func (r *Replica) Hello(now time.Duration, version string) Hello {
 	r.drain(now)
+	r.greeted = true
 	h := Hello{Protocol: Protocol, Features: []string{"parts", "leases"}, Replica: r.id, Version: version}
 	for _, c := range r.circuits {
-		c.told = false
-		if c.heldTill > now {
-			h.Held = append(h.Held, c.held.After(c.held.TTL-(c.heldTill-now)))
+		c.told[theLink] = false
+		if c.held.till > now {
+			h.Held = append(h.Held, c.held.After(c.held.TTL-(c.held.till-now)))
 		}
 	}
 	slices.SortFunc(h.Held, func(a, b Directive) int { return a.Circuit.Compare(b.Circuit) })
@@ -142,7 +171,7 @@ func (r *Replica) Sample(now time.Duration) (active bool) {
 			}
 		}
 		r.wake = min(r.wake, c.wake())
-		if c.heldTill > now || len(c.ruled) > 0 || now-c.lastSeen < forgetIdle || c.Breaker.View().State != breaker.Closed || c.evidence() {
+		if c.held.till > now || !c.own.calm() && c.own.till > now || len(c.ruled) > 0 || now-c.lastSeen < forgetIdle || c.Breaker.View().State != breaker.Closed || c.evidence(now) {
 			keep = append(keep, c)
 		} else {
 			c.active = false
@@ -173,17 +202,17 @@ func (r *Replica) drain(now time.Duration) {
 		r.activate(c, now)
 	}
 	for _, c := range in.changed {
-		c.told = false
+		c.told = [readers]bool{}
 		r.activate(c, now)
+		c.release(now)
 	}
 	for _, c := range in.failed {
 		r.activate(c, now)
-		c.urgent = true
 		r.hurry(now)
 	}
 	if len(in.answers) > 0 {
 		r.answers = append(r.answers, in.answers...)
-		r.urgentAt = now - UrgentGather // answers to leases go at once
+		r.read[theLink].urgent = now - UrgentGather // answers to leases go at once
 	}
 }
 
@@ -198,8 +227,11 @@ func (r *Replica) activate(c *Circuit, now time.Duration) {
 // hurry makes the next report urgent, and says so: who waits for a calm one would
 // else learn of it too late.
 func (r *Replica) hurry(now time.Duration) {
-	if r.urgentAt == 0 {
-		r.urgentAt = now
+	if r.read[ownControl].urgent == 0 {
+		r.read[ownControl].urgent = now
+	}
+	if r.read[theLink].urgent == 0 {
+		r.read[theLink].urgent = now
 		r.sink.Due()
 	}
 }
@@ -215,12 +247,17 @@ func (r *Replica) Wake() time.Duration { return r.wake }
 // Due is when the next report is, given that nothing more happens.
 func (r *Replica) Due(now time.Duration) time.Duration {
 	r.drain(now)
-	calm := (r.lastSent+CalmInterval-r.phase)/CalmInterval*CalmInterval + r.phase
-	if calm <= r.lastSent {
+	return r.dueFor(theLink)
+}
+
+func (r *Replica) dueFor(to reader) time.Duration {
+	last, urgent := r.read[to].last, r.read[to].urgent
+	calm := (last+CalmInterval-r.phase)/CalmInterval*CalmInterval + r.phase
+	if calm <= last {
 		calm += CalmInterval
 	}
-	if r.urgentAt != 0 {
-		return min(calm, max(r.urgentAt+UrgentGather, r.lastSent+UrgentInterval))
+	if urgent != 0 {
+		return min(calm, max(urgent+UrgentGather, last+UrgentInterval))
 	}
 	return calm
 }
@@ -228,17 +265,7 @@ func (r *Replica) Due(now time.Duration) time.Duration {
 // Report is what was seen since the last one; ok is false where there is nothing
 // to say.
 func (r *Replica) Report(now time.Duration) (rep Report, ok bool) {
-	r.Sample(now)
-	r.lastSent = now
-	r.urgentAt = 0
-	for _, c := range r.active {
-		cr := c.report(now)
-		c.urgent = false
-		if len(cr.Cells) == 0 && cr.Settings == nil && cr.State == breaker.Closed {
-			continue
-		}
-		rep.Circuits = append(rep.Circuits, cr)
-	}
+	rep = r.reportTo(theLink, now)
 	rep.Answers, r.answers = r.answers, nil
 	if len(rep.Circuits) == 0 && len(rep.Answers) == 0 {
 		return Report{}, false
@@ -246,6 +273,23 @@ func (r *Replica) Report(now time.Duration) (rep Report, ok bool) {
 	r.sequence++
 	rep.Sequence = r.sequence
 	return rep, true
+}
+
+// reportTo is what one reader has not heard yet.
+func (r *Replica) reportTo(to reader, now time.Duration) (rep Report) {
+	r.Sample(now)
+	r.read[to].last, r.read[to].urgent = now, 0
+	for _, c := range r.active {
+		if to == ownControl && !c.alone(now) {
+			continue
+		}
+		cr := c.report(now, to)
+		if len(cr.Cells) == 0 && cr.Settings == nil && cr.State == breaker.Closed {
+			continue
+		}
+		rep.Circuits = append(rep.Circuits, cr)
+	}
+	return rep
 }
 
 // Final is the last report of a link that closes: all that was gathered, and
@@ -271,7 +315,7 @@ func (r *Replica) Obey(now time.Duration, d Directive) {
 		r.keep(now, d)
 		return
 	}
-	if c.heldTill > now && !c.held.Epoch.Less(d.Epoch) {
+	if c.held.till > now && !c.held.Epoch.Less(d.Epoch) {
 		return
 	}
 	r.activate(c, now)

@@ -33,6 +33,7 @@ func newProcess(t *testing.T) *process {
 	p := &process{t: t, now: time.Second}
 	p.clock = breaker.NewClock(func() time.Duration { return p.now })
 	p.Replica = NewReplica(ReplicaID{Service: web, Name: "web-1", Incarnation: 1}, p.clock, 1, quiet{})
+	p.Hello(p.now, "test")
 	return p
 }
 

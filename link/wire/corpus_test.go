@@ -80,6 +80,7 @@ func cases() []sent {
 			b.Ramp = breaker.Ramp{Window: 10 * time.Second, Aggression: 1.5, MinPercent: 5}
 			r.Circuits[0].Settings = toSettings(s)
 		}), false},
+		{"report-with-a-strategy", said(func(r *linkv1.Report) { r.Circuits[0].Settings.Strategy = "night-shift" }), false},
 		{"report-strange", said(func(r *linkv1.Report) {
 			r.Circuits[0].State, r.Circuits[0].Mode, r.Answers[0].Verdict, r.Answers[0].Kind = 99, 99, 99, 99
 			r.Circuits[0].Settings.WhenAllBad, r.Circuits[0].Settings.Breaker.Wait.Shape = 99, 99

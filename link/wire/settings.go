@@ -36,7 +36,7 @@ func toSettings(s *policy.Settings) *linkv1.Settings {
 		},
 		CallTimeout: toDuration(s.CallTimeout), Quorum: count(s.Quorum), OpenAbove: s.OpenAbove,
 		MaxEjectionPercent: s.MaxEjectionPercent, MaxOpenPercent: s.MaxOpenPercent, WhenAllBad: linkv1.WhenAllBad(s.WhenAllBad) + 1,
-		GradingDelay: toDuration(s.GradingDelay), ActiveCheck: toActiveCheck(s.ActiveCheck), Revision: s.Revision,
+		GradingDelay: toDuration(s.GradingDelay), ActiveCheck: toActiveCheck(s.ActiveCheck), Revision: s.Revision, Strategy: s.Strategy,
 	}
 }
 
@@ -80,7 +80,7 @@ func fromSettings(p *linkv1.Settings) (*policy.Settings, error) {
 		ActiveCheck: policy.ActiveCheck{
 			Interval: r.duration("activeCheckInterval", p.GetActiveCheck().GetInterval()), Port: r.count(p.GetActiveCheck().GetPort()), Path: p.GetActiveCheck().GetPath(),
 		},
-		Revision: text(p.GetRevision()),
+		Revision: text(p.GetRevision()), Strategy: p.GetStrategy(),
 	}
 	for i, v := range b.GetRamp().GetStepPercents() {
 		s.Breaker.Ramp.StepPercents = append(s.Breaker.Ramp.StepPercents, r.number(fmt.Sprintf("ramp.stepPercents[%d]", i), v))

@@ -41,7 +41,7 @@ func sampleSettings() *policy.Settings {
 	s.Breaker.Ramp = breaker.Ramp{StepPercents: []float64{10, 50}, StepDuration: time.Second}
 	s.MaxOpenPercent, s.WhenAllBad, s.GradingDelay = 30, policy.Panic, 3*time.Second
 	s.ActiveCheck = policy.ActiveCheck{Interval: time.Minute, Port: 8080, Path: "/healthz"}
-	s.Revision = "r1"
+	s.Revision, s.Strategy = "r1", "error-budget"
 	return &s
 }
 

@@ -33,6 +33,7 @@ var commands = []func() *cobra.Command{
 	newServeCommand,
 	newGetCommand,
 	newWhyCommand,
+	newPolicyCommand,
 	newLabCommand,
 	newVersionCommand,
 }

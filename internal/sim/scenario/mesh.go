@@ -137,7 +137,7 @@ func (m *mesh) connect(x *service) {
 		id := policy.Circuit{Caller: x.id, Callee: to.id}
 		s := policy.Default()
 		if m.Policies != nil {
-			s = *m.Policies.Settings(id, &s, nil)
+			s = *m.Policies.Settings(id)
 		}
 		e := &circuit{Circuit: id, call: c, from: x, to: to, mesh: m, settings: &s}
 		m.circuits = append(m.circuits, e)

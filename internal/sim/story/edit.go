@@ -50,8 +50,7 @@ func (p *play) edited(fields string) *policy.Settings {
 		p.err = err
 		return nil
 	}
-	s := policy.Default()
-	return set.Settings(webDB, &s, nil)
+	return set.Settings(webDB)
 }
 
 func editOpen(p *play) []float64 {

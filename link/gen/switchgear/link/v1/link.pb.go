@@ -2044,8 +2044,11 @@ type Settings struct {
 	GradingDelay       *durationpb.Duration   `protobuf:"bytes,8,opt,name=grading_delay,json=gradingDelay,proto3" json:"grading_delay,omitempty"`
 	ActiveCheck        *ActiveCheck           `protobuf:"bytes,9,opt,name=active_check,json=activeCheck,proto3" json:"active_check,omitempty"`
 	OpenAbove          float64                `protobuf:"fixed64,10,opt,name=open_above,json=openAbove,proto3" json:"open_above,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The name of the replica's own rule, a function that does not travel: who can't
+	// run it leaves the circuit to its replicas.
+	Strategy      string `protobuf:"bytes,11,opt,name=strategy,proto3" json:"strategy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -2148,6 +2151,13 @@ func (x *Settings) GetOpenAbove() float64 {
 	return 0
 }
 
+func (x *Settings) GetStrategy() string {
+	if x != nil {
+		return x.Strategy
+	}
+	return ""
+}
+
 // ActiveCheck is a request that the daemon makes by itself; without an interval
 // it makes none.
 type ActiveCheck struct {
@@ -2210,7 +2220,7 @@ func (x *ActiveCheck) GetPath() string {
 	return ""
 }
 
-// BreakerSettings are what a breaker does alone; a strategy in code does not travel.
+// BreakerSettings are what a breaker does alone.
 type BreakerSettings struct {
 	state                                 protoimpl.MessageState `protogen:"open.v1"`
 	WindowDuration                        *durationpb.Duration   `protobuf:"bytes,1,opt,name=window_duration,json=windowDuration,proto3" json:"window_duration,omitempty"`
@@ -2666,7 +2676,7 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\x04used\x18\x03 \x01(\bR\x04used\x125\n" +
 	"\averdict\x18\x04 \x01(\x0e2\x1b.switchgear.link.v1.VerdictR\averdict\x12,\n" +
 	"\x04kind\x18\x05 \x01(\x0e2\x18.switchgear.link.v1.KindR\x04kind\x123\n" +
-	"\alatency\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\xfc\x03\n" +
+	"\alatency\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\x98\x04\n" +
 	"\bSettings\x12=\n" +
 	"\abreaker\x18\x01 \x01(\v2#.switchgear.link.v1.BreakerSettingsR\abreaker\x12<\n" +
 	"\fcall_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vcallTimeout\x12\x16\n" +
@@ -2680,7 +2690,8 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\factive_check\x18\t \x01(\v2\x1f.switchgear.link.v1.ActiveCheckR\vactiveCheck\x12\x1d\n" +
 	"\n" +
 	"open_above\x18\n" +
-	" \x01(\x01R\topenAbove\"l\n" +
+	" \x01(\x01R\topenAbove\x12\x1a\n" +
+	"\bstrategy\x18\v \x01(\tR\bstrategy\"l\n" +
 	"\vActiveCheck\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +

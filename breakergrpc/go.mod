@@ -1,0 +1,18 @@
+module github.com/datapunk/switchgear/breakergrpc
+
+go 1.26.0
+
+replace github.com/datapunk/switchgear => ../
+
+require (
+	github.com/datapunk/switchgear v0.0.0
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941
+	google.golang.org/grpc v1.85.0
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+)
