@@ -2,12 +2,14 @@ package app
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -127,6 +129,20 @@ func call(b *switchgear.Breaker, o switchgear.Outcome) {
 	}
 }
 
+// keepFailing makes 200 calls a second that fail.
+func keepFailing(ctx context.Context, b *switchgear.Breaker) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			call(b, switchgear.Outcome{Verdict: breaker.Failure, Kind: breaker.ServerError})
+		}
+	}
+}
+
 // Its own calls succeed, so that no rule of its own opens.
 func TestACircuitThatTheFleetOpenedStopsPythonsCalls(t *testing.T) {
 	a, stop := running(t, nil)
@@ -134,10 +150,12 @@ func TestACircuitThatTheFleetOpenedStopsPythonsCalls(t *testing.T) {
 	lines := python(t, answering(t, http.StatusOK), "--daemon", "http://"+a.Address(), "--rate", "10", "--every", "0.3")
 	until(t, "its calls go through", lines, func(l said) bool { return l.Succeeded > 0 && l.Linked && l.State == "STATE_CLOSED" })
 	eventually(t, "three replicas and Python attached", func() bool { return a.gateway.attached() == 4 })
+	ctx, cancel := context.WithCancel(t.Context())
+	var failing sync.WaitGroup
+	defer failing.Wait()
+	defer cancel()
 	for _, b := range breakers {
-		for range 200 {
-			call(b, switchgear.Outcome{Verdict: breaker.Failure, Kind: breaker.ServerError})
-		}
+		failing.Go(func() { keepFailing(ctx, b) })
 	}
 	until(t, "its calls are rejected by the fleet's word", lines, func(l said) bool {
 		return l.By == "fleet" && l.State != "STATE_CLOSED" && l.Rejected > 0 && l.Why != ""
