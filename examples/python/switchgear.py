@@ -13,6 +13,7 @@ process's own clock, the breaker decides by its own rule: it opens at 50 % failu
 20 calls in 10 s, and lets one probe through after 5 s.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -28,7 +29,8 @@ CLOSED, OPEN, HALF_OPEN = "STATE_CLOSED", "STATE_OPEN", "STATE_HALF_OPEN"
 PATH = "/switchgear.link.v1.LinkService/Poll"
 WINDOW, MINIMUM, THRESHOLD, WAIT = 10.0, 20, 0.5, 5.0  # the own rule
 STEP, KEEP = 0.1, 60  # a bucket's width, and how many wait for a daemon that is away
-KINDS = {"TIMEOUT": 1, "CONNECT": 2, "RESET": 3, "SERVER_ERROR": 4, "GATEWAY": 5, "RATE_LIMITED": 6, "APPLICATION": 7, "BAD_REQUEST": 9}
+KINDS = {"TIMEOUT": 1, "CONNECT": 2, "RESET": 3, "SERVER_ERROR": 4, "GATEWAY": 5, "RATE_LIMITED": 6, "APPLICATION": 7,
+         "CANCELED": 8, "BAD_REQUEST": 9, "CALLER_DEADLINE": 10}
 
 
 class NotPermitted(Exception):
@@ -63,7 +65,7 @@ class Breaker:
         self.buckets = {}  # bucket → counts that are not yet reported
         self.held, self.until, self.share, self.turn = None, 0.0, 1.0, random.random()
         self.override, self.override_until = None, 0.0
-        self.leases, self.seen, self.answers, self.probing, self.generation = {}, {}, [], False, 0
+        self.leases, self.seen, self.answers, self.probing, self.generation = {}, {}, [], 0.0, 0
 
     def call(self, function, *args, **kwargs):
         """Calls the function if the circuit permits, else raises NotPermitted."""
@@ -97,8 +99,8 @@ class Breaker:
                 if self.turn >= 1:
                     self.turn -= 1
                     return self.generation, None
-            elif not self.held and self.state == HALF_OPEN and not self.probing:
-                self.probing = True
+            elif not self.held and self.state == HALF_OPEN and now >= self.probing:
+                self.probing = now + WINDOW  # one that is lost is given up
                 return self.generation, ""
             self._reject(now, self.why)
 
@@ -124,8 +126,8 @@ class Breaker:
                 self._answer(token, True, verdict, kind, took)
             if not late and verdict != "IGNORED":
                 self._own_rule(now, verdict == "FAILURE", token == "")
-            if token == "":
-                self.probing = False
+            if token == "" and not late:
+                self.probing = 0.0
             if verdict == "FAILURE" or token:
                 self.client.hurry()
 
@@ -145,7 +147,7 @@ class Breaker:
 
     def _to(self, now, state, why):
         self.state, self.since, self.why, self.share = state, now, why, 1.0
-        self.window, self.probing = {}, False
+        self.window, self.probing = {}, 0.0
         self.generation += 1
         self.client.hurry()
 
@@ -182,14 +184,18 @@ class Breaker:
         self.leases = {}
 
     def obey(self, now, d):
-        """Puts a directive in force. What is not known here is never enforced."""
+        """Puts a directive in force; ValueError if it can't be read. What is not known here is never enforced."""
         self._expire(now)
-        gate, ttl, override = d.get("gate", {}), seconds(d.get("ttl")), d.get("override")
-        if self.held and epoch(d) <= epoch(self.held) or ttl <= 0:
+        gate, ttl, override = d.get("gate", {}), seconds(d.get("ttl")), d.get("override", {})
+        order, share, stands = epoch(d), float(gate.get("share", 0)), seconds(override.get("ttl"))
+        leases = {x["token"]: now + seconds(x.get("ttl")) for x in d.get("leases", []) if not x.get("instance")}
+        if not 0 <= share <= 1:
+            raise ValueError(f"share {share}: want 0 to 1")
+        if self.held and order <= epoch(self.held) or ttl <= 0:
             return
         forced = self.override and self.override["mode"] == "MODE_FORCED_OPEN"
-        known = override and override.get("mode") in ("MODE_METRICS_ONLY", "MODE_OFF", "MODE_FORCED_OPEN")
-        self.override, self.override_until = (override, now + seconds(override.get("ttl"))) if known else (None, 0.0)
+        known = override.get("mode") in ("MODE_METRICS_ONLY", "MODE_OFF", "MODE_FORCED_OPEN")
+        self.override, self.override_until = (override, now + stands) if known else (None, 0.0)
         if not d.get("enforce") or gate.get("state") not in (CLOSED, OPEN, HALF_OPEN):
             if forced and not known:
                 self._to(now, HALF_OPEN, "the override has ended")
@@ -197,15 +203,14 @@ class Breaker:
         again = self.held and self.held["gate"].get("generation") == gate.get("generation") and self.state == gate["state"]
         self.held, self.until = d, now + ttl
         if not again:
-            self._to(now, gate["state"], gate.get("reason", ""))
-        self.share, self.why = gate.get("share", 0.0), gate.get("reason", "")
-        self.seen = {t: until for t, until in self.seen.items() if now < until}
-        if self.state == CLOSED and self.share >= 1:
+            self._to(now, gate["state"], "")
+        self.share, self.why = share, str(gate.get("reason", ""))
+        self.seen = {token: until for token, until in self.seen.items() if now < until}
+        if self.state == CLOSED and share >= 1:
             self.return_leases()
             return
-        for lease in d.get("leases", []):
-            if lease["token"] not in self.seen and not lease.get("instance"):
-                self.seen[lease["token"]] = self.leases[lease["token"]] = now + seconds(lease.get("ttl"))
+        for token in leases.keys() - self.seen.keys():
+            self.seen[token] = self.leases[token] = leases[token]
 
     def report(self):
         """Takes what was not yet reported: the circuit's report, or None, and answers."""
@@ -242,7 +247,8 @@ class Client:
             if key not in self.breakers:
                 self.breakers[key] = Breaker(self, *key)
                 if key in self.early:
-                    self.breakers[key].obey(*self.early.pop(key))
+                    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+                        self.breakers[key].obey(*self.early.pop(key))
             return self.breakers[key]
 
     def hurry(self):
@@ -266,7 +272,7 @@ class Client:
                 if final and self.pending:
                     self._poll(connection, False)
                 wait = self._poll(connection, final)
-                failures, self.linked, self.problem = 0, True, None
+                failures, self.linked = 0, True
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as e:
                 connection, self.linked, self.problem = None, False, e
                 failures = min(failures + 1, 5)
@@ -296,12 +302,15 @@ class Client:
         with self.lock:
             now = time.monotonic()
             for d in answer.get("directives", []):
-                callee = d["circuit"]["callee"]
-                key = (callee["namespace"], callee["name"], d["circuit"].get("route", ""))
-                if key in self.breakers:
-                    self.breakers[key].obey(now, d)
-                elif len(self.early) < 1000:
-                    self.early[key] = (now, d)
+                try:
+                    callee = d["circuit"]["callee"]
+                    key = (callee["namespace"], callee["name"], d["circuit"].get("route", ""))
+                    if key in self.breakers:
+                        self.breakers[key].obey(now, d)
+                    elif len(self.early) < 1000:
+                        self.early[key] = (now, d)
+                except (AttributeError, KeyError, TypeError, ValueError) as e:
+                    self.problem = e  # one that can't be read is left out
             self.pending, self.acknowledged = None, answer.get("number", 0)
         return seconds(answer.get("pollAfter"))
 

@@ -57,6 +57,14 @@ class Rules(unittest.TestCase):
         self.told(2, "STATE_UNSPECIFIED")
         self.assertEqual((self.breaker.held, self.permitted(5)), (None, 5))
 
+    def test_what_cant_be_read_changes_nothing(self):
+        for more in ({"gate": {"state": OPEN, "share": "NaN"}}, {"gate": {"state": OPEN, "share": -1}}, {"ttl": "soon"}, {"ttl": 60},
+                     {"leases": [{}]}, {"leases": [{"token": "1", "ttl": "x"}]}, {"gate": 7}, {"epoch": {"counter": "x"}}, {"override": {"ttl": "x"}}):
+            d = {"circuit": self.breaker.circuit, "epoch": {"counter": "9"}, "ttl": "60s", "enforce": True, "gate": {"state": OPEN}}
+            self.told(1, CLOSED, share=1.0)
+            self.assertRaises((AttributeError, KeyError, TypeError, ValueError), self.breaker.obey, time.monotonic(), {**d, **more})
+            self.assertEqual((self.breaker.state, self.permitted(5), self.breaker.leases, self.breaker.override), (CLOSED, 5, {}, None))
+
     def test_a_share_is_spread_evenly(self):
         self.told(1, CLOSED, share=0.25)
         self.assertEqual(self.permitted(100), 25)
