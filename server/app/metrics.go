@@ -35,7 +35,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		reports:    counter("switchgear_reports_total", "Reports taken from replicas."),
 		refused:    counter("switchgear_messages_refused_total", "Messages of replicas that were not valid; each ends its stream, or is the answer to its poll."),
 		dropped:    counter("switchgear_evidence_dropped_total", "Reports that never reached control, because it was behind or the bus was down."),
-		lost:       counter("switchgear_link_reports_lost_total", "Circuit reports that replicas say were lost because their link broke."),
+		lost:       counter("switchgear_link_reports_dropped_total", "Circuit reports that replicas say were lost because their link broke."),
 		decided:    counter("switchgear_directives_decided_total", "Directives that control gave; one may be meant for many replicas."),
 		directives: counter("switchgear_directives_sent_total", "Directives handed to replicas, by streams and polls."),
 		panics:     counter("switchgear_control_panics_total", "Inputs on which control panicked: each is a defect."),
