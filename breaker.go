@@ -15,12 +15,12 @@ import (
 // through a kept one costs no look-up. Safe for concurrent use.
 type Breaker struct {
 	engine  *breaker.Breaker
-	key     Key
+	next    atomic.Pointer[Breaker] // in the registry's chain
 	manager *Manager
 	circuit *fleet.Circuit
 	whole   atomic.Bool         // Undivided was said
-	routes  map[string]struct{} // with breakers of their own; guarded by manager.making
 	full    atomic.Bool         // no further route
+	routes  map[string]struct{} // with breakers of their own; guarded by manager.making
 	made    time.Duration
 	history atomic.Pointer[history]
 }
@@ -32,8 +32,14 @@ type Permit = breaker.Permit
 // Acquire asks to make one call. The error is a *NotPermittedError.
 func (b *Breaker) Acquire() (Permit, error) { return b.engine.Acquire() }
 
-// Key that the breaker was asked for by.
-func (b *Breaker) Key() Key { return b.key }
+// Key of the breaker, without the manager's own namespace.
+func (b *Breaker) Key() Key {
+	k := b.canonical()
+	if k.Namespace == b.manager.service.Namespace {
+		k.Namespace = ""
+	}
+	return k
+}
 
 // State that the breaker has calculated or was told. Reading never changes it.
 func (b *Breaker) State() State { return b.engine.View().State }

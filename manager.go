@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/control"
@@ -23,11 +24,17 @@ type Manager struct {
 	policies atomic.Pointer[policy.Set]
 	swapping sync.Mutex // one change of policies at a time
 	file     *policyFile
+	cache    *stateCache // nil without one
 
 	origin                time.Time
 	clock                 *breaker.Clock
-	breakers              sync.Map // Key → *Breaker
-	making                sync.Mutex
+	breakers              registry
+	maxBreakers           int
+	making                sync.Mutex // one change of breakers at a time; before mu
+	gone                  map[Key]weak.Pointer[Breaker]
+	fullTill              time.Duration // no breaker is idle until then
+	evicted, overflowed   atomic.Uint64
+	misnamed              atomic.Uint64
 	events                hub
 	linked                atomic.Bool
 	linkUps, linkFailures atomic.Uint64
@@ -56,7 +63,11 @@ func newManager(cfg Config) *Manager {
 		due:      make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
+
+		maxBreakers: cmp.Or(cfg.MaxBreakers, defaultMaxBreakers),
+		gone:        make(map[Key]weak.Pointer[Breaker]),
 	}
+	m.breakers.init()
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -76,47 +87,51 @@ func (m *Manager) id() fleet.ReplicaID { return m.replica.ID() }
 func (m *Manager) now() time.Duration { return time.Since(m.origin) + 1 }
 
 // Breaker gives the breaker of a key, and makes it at first use: one, whoever
-// asks at the same time. A key that names nothing valid shares the breaker of
-// the callee "other".
+// asks at the same time. A key that names nothing valid, and those beyond
+// Config.MaxBreakers, share the breaker of the callee "other".
 func (m *Manager) Breaker(k Key) *Breaker {
-	if b := m.known(k); b != nil {
+	if k.Namespace == "" {
+		k.Namespace = m.service.Namespace
+	}
+	if b := m.breakers.find(k); b != nil {
 		return b
 	}
 	return m.make(k)
 }
 
-// known gives the breaker of a key, nil if it was not asked for before.
-func (m *Manager) known(k Key) *Breaker {
-	v, _ := m.breakers.Load(k)
-	b, _ := v.(*Breaker)
-	return b
-}
-
 func (m *Manager) make(k Key) *Breaker {
 	id := m.circuitOf(k)
 	if err := id.Validate(); err != nil {
-		m.log.Warn("key names no circuit", "key", k.String(), "error", err)
-		return m.Breaker(Key{Callee: "other"})
+		if m.misnamed.Add(1) == 1 {
+			m.log.Warn("key names no circuit: it shares the breaker of the callee other, as all such do", "key", k.String(), "error", err)
+		}
+		return m.Breaker(Key{Callee: overflowName})
 	}
 	m.making.Lock()
 	defer m.making.Unlock()
-	if b := m.known(k); b != nil {
+	if b := m.breakers.find(k); b != nil {
 		return b
 	}
-	// Two keys can name one circuit: with and without the manager's own namespace.
-	canonical := Key{Callee: k.Callee, Namespace: id.Callee.Namespace, Route: k.Route}
-	if b := m.known(canonical); b != nil {
-		m.breakers.Store(k, b)
+	if b := m.comeBack(k); b != nil {
 		return b
 	}
-	b := &Breaker{key: k, manager: m, made: m.now()}
+	now := m.now()
+	if k.Callee != overflowName && m.full(now) {
+		return m.overflows(k)
+	}
+	return m.add(id, now)
+}
+
+// add makes a breaker; under making.
+func (m *Manager) add(id policy.Circuit, now time.Duration) *Breaker {
+	b := &Breaker{manager: m, made: now}
 	policies := m.policies.Load()
 	b.circuit = m.replica.Guard(id, policies.Settings(id))
 	b.circuit.Owner = b
 	b.engine = b.circuit.Breaker
-	m.breakers.Store(canonical, b)
-	m.breakers.Store(k, b)
+	m.breakers.add(b)
 	m.catchUp(b, policies)
+	m.restore(b)
 	return b
 }
 
@@ -134,8 +149,8 @@ func (m *Manager) Service() string { return m.service.String() }
 // Port is where package link connects the manager to a daemon.
 func (m *Manager) Port() fleet.Port { return (*port)(m) }
 
-// Close ends the manager's goroutine and its event iterators. Breakers go on
-// deciding by themselves.
+// Close ends the manager's goroutines and its event iterators, and saves the state
+// where there is a cache. Breakers go on deciding by themselves.
 func (m *Manager) Close() error {
 	m.life.Lock()
 	if !m.closed {
@@ -146,7 +161,7 @@ func (m *Manager) Close() error {
 	m.wg.Wait()
 	m.clock.Park()
 	m.events.close()
-	return nil
+	return m.cache.close()
 }
 
 // sink is what the fleet's half tells, from within calls: never blocking.
@@ -156,7 +171,7 @@ func (s *sink) Rejected(c *fleet.Circuit, instance string, r breaker.Rejection) 
 	b, _ := c.Owner.(*Breaker)
 	e := &NotPermittedError{Instance: instance, State: r.State, Mode: r.Mode, Reason: r.Reason, RetryAfter: r.RetryAfter, Why: r.Why}
 	if b != nil {
-		e.Key = b.key
+		e.Key = b.Key()
 	}
 	return e
 }
@@ -167,11 +182,20 @@ func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) 
 		return
 	}
 	b.changed(t)
+	s.cache.changed()
 	s.events.publish(Event{
-		Key: b.key, Instance: instance, At: s.origin.Add(t.At),
+		Key: b.Key(), Instance: instance, At: s.origin.Add(t.At),
 		From: t.From, To: t.To, FromMode: t.FromMode, Mode: t.ToMode, Generation: t.Generation, Why: t.Why,
 	})
 	s.Due()
+}
+
+func (s *sink) Find(id policy.Circuit) *fleet.Circuit {
+	b := s.breakers.find(Key{Callee: id.Callee.Name, Namespace: id.Callee.Namespace, Route: id.Route})
+	if b == nil || id.Caller != s.service {
+		return nil
+	}
+	return b.circuit
 }
 
 func (s *sink) Due() {

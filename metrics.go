@@ -31,6 +31,10 @@ type CircuitMetrics struct {
 // Stats are a manager's own figures.
 type Stats struct {
 	Breakers int
+	// Evicted are breakers that were given up after ten minutes without a call, or
+	// sooner where there were too many; Overflowed is how often a key beyond
+	// Config.MaxBreakers was asked for.
+	Evicted, Overflowed uint64
 	// Linked reports whether a daemon is connected; LinkUps is how often it came
 	// to be, LinkFailures how often the link was lost or could not be made.
 	Linked                bool
@@ -44,7 +48,7 @@ type Stats struct {
 // and breakerotel, or thirty lines of your own.
 func (m *Manager) Metrics() iter.Seq[CircuitMetrics] {
 	return func(yield func(CircuitMetrics) bool) {
-		for b := range m.all() {
+		for _, b := range m.all() {
 			if !yield(b.metrics()) {
 				return
 			}
@@ -57,24 +61,9 @@ func (m *Manager) Stats() Stats {
 	s := Stats{
 		Linked: m.linked.Load(), LinkUps: m.linkUps.Load(), LinkFailures: m.linkFailures.Load(),
 		EventsMissed: m.events.missed(),
-	}
-	for range m.all() {
-		s.Breakers++
+		Breakers:     int(m.breakers.count.Load()), Evicted: m.evicted.Load(), Overflowed: m.overflowed.Load(),
 	}
 	return s
-}
-
-// all gives each breaker once, though several keys may lead to it.
-func (m *Manager) all() iter.Seq[*Breaker] {
-	return func(yield func(*Breaker) bool) {
-		m.breakers.Range(func(k, v any) bool {
-			b, _ := v.(*Breaker)
-			if b == nil || k != b.canonical() {
-				return true
-			}
-			return yield(b)
-		})
-	}
 }
 
 // canonical is the key of the breaker's circuit, with its namespace.

@@ -48,14 +48,12 @@ func (m *Manager) SetPolicies(set *policy.Set) error {
 	// find the new policies when they catch up.
 	m.policies.Store(bound)
 	changed := false
-	m.breakers.Range(func(_, v any) bool {
-		b, _ := v.(*Breaker)
+	for _, b := range m.all() {
 		if s := bound.Settings(b.circuit.ID); b.circuit.Settings() != s {
 			changed = true
 			m.update(b, s)
 		}
-		return true
-	})
+	}
 	if changed {
 		(*sink)(m).Due() // a daemon hears of new settings at once
 	}

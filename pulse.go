@@ -26,6 +26,9 @@ func (m *Manager) woken() {
 		if m.file != nil {
 			m.wg.Go(m.watchFile)
 		}
+		if m.cache != nil {
+			m.wg.Go(m.keepState)
+		}
 	}
 	select {
 	case m.wake <- struct{}{}:
@@ -72,6 +75,7 @@ func (m *Manager) beat() {
 		active := m.replica.Sample(now)
 		m.own.Step(now)
 		m.mu.Unlock()
+		m.evict(now, idleAfter)
 		if active {
 			idle = 0
 		} else {

@@ -9,7 +9,7 @@ const maxRoutes = 64
 // a raw path. It is for transports; a Key can name a route, too.
 func (b *Breaker) Route(route string) *Breaker {
 	m := b.manager
-	if route == "" || b.key.Route != "" {
+	if route == "" || b.circuit.ID.Route != "" {
 		return b
 	}
 	id := b.circuit.ID
@@ -17,9 +17,9 @@ func (b *Breaker) Route(route string) *Breaker {
 	if id.Validate() != nil || !m.policies.Load().SelectsRoute(id) {
 		return b
 	}
-	k := b.key
+	k := b.canonical()
 	k.Route = route
-	if r := m.known(k); r != nil {
+	if r := m.breakers.find(k); r != nil {
 		return r
 	}
 	if !b.takes(route) {

@@ -3,10 +3,10 @@
 //
 // New makes a Manager; its Breaker gives the breaker of a callee, made at first
 // use. Package breakerhttp guards an http.Client in one line; Do guards any
-// function. Without a daemon, and without a policy, a breaker opens at 50 %
-// failures of at least 20 calls in 10 s and comes back by itself. Package link
-// connects to a daemon, whose word counts while it is fresh; no call ever waits
-// for it.
+// function. Where no policy sets a threshold control decides by what the calls
+// show: in the process for itself, or, once package link has connected it to a
+// daemon, for the whole fleet, while the daemon's word is fresh. No call ever
+// waits for either.
 //
 // Everything exported is safe for concurrent use, except a Permit.
 package switchgear
@@ -36,6 +36,11 @@ type Config struct {
 	Replica string
 	// Labels of the process, like zone or version, that policies can select it by.
 	Labels map[string]string
+	// MaxBreakers bounds the breakers of the process, 1 to 10 million; 10,000 if 0. Keys
+	// beyond share the breaker of the callee "other", which is logged once.
+	MaxBreakers int
+	// Circuits are made by New, so that their series are there from the start.
+	Circuits []Key
 	// Logger hears of state changes (Info) and of what degrades (Warn); none if nil.
 	Logger *slog.Logger
 	// Classify judges results of every transport; Result.Default is switchgear's
@@ -102,6 +107,9 @@ func New(cfg Config, options ...Option) (*Manager, error) {
 			return nil, fmt.Errorf("switchgear: Config.%s: %w", f.what, err)
 		}
 	}
+	if cfg.MaxBreakers < 0 || cfg.MaxBreakers > 10_000_000 {
+		return nil, fmt.Errorf("switchgear: Config.MaxBreakers is %d: want 1 to 10,000,000, or 0 for %d", cfg.MaxBreakers, defaultMaxBreakers)
+	}
 	for _, o := range options {
 		if err := o.apply(m); err != nil {
 			return nil, fmt.Errorf("switchgear: %w", err)
@@ -109,6 +117,15 @@ func New(cfg Config, options ...Option) (*Manager, error) {
 	}
 	if err := m.begin(); err != nil {
 		return nil, fmt.Errorf("switchgear: %w", err)
+	}
+	if m.cache != nil {
+		m.load()
+	}
+	for _, k := range cfg.Circuits {
+		if err := m.circuitOf(k).Validate(); err != nil {
+			return nil, fmt.Errorf("switchgear: Config.Circuits: %s: %w", k, err)
+		}
+		m.Breaker(k)
 	}
 	return m, nil
 }

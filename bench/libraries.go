@@ -126,6 +126,16 @@ func ours(work string) *subject {
 	}
 	counts := func() breaker.Counts { return b.Circuit().Breaker.Counts() }
 	switch work {
+	case keyedWork:
+		s.run = keyed(m)
+		s.check = func(calls uint64) error {
+			sum := uint64(0)
+			for c := range m.Metrics() {
+				sum += c.Succeeded
+			}
+			return exact(calls, sum)
+		}
+		return s
 	case "open_serial", "open_parallel":
 		for b.State() != switchgear.Open {
 			if p, err := b.Acquire(); err == nil {

@@ -13,6 +13,17 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == million {
+		w, err := weighed()
+		if err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(w)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	asJSON := flag.Bool("json", false, "print an object: work, library, figure")
 	rounds := flag.Int("rounds", 7, "rounds of each work and library; their median is shown")
 	length := flag.Duration("round", 40*time.Millisecond, "length of one round, at least")

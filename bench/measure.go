@@ -25,10 +25,11 @@ var works = []struct {
 	{"open_parallel", 2},
 	{"half_failing", 1},
 	{"do_serial", 1},
+	{keyedWork, 1},
 }
 
-// sizes are counted, not timed.
-var sizes = []string{"allocs", "idle_bytes", "used_bytes"}
+// others are not ns a call: allocations, bytes, and first_call in µs.
+var others = []string{"first_call", "allocs", "idle_bytes", "used_bytes", "million_bytes", "million_rss"}
 
 type results map[string]map[string][]float64 // work → library → each round's figure
 
@@ -47,7 +48,7 @@ func measure(rounds int, length time.Duration) (results, error) {
 		runtime.GOMAXPROCS(max(w.parallel, min(procs, 2)))
 		sizes := make(map[string]int)
 		for range rounds {
-			for _, l := range libraries {
+			for _, l := range contenders(w.name) {
 				s := l.calls(w.name)
 				if s == nil {
 					continue
@@ -67,7 +68,28 @@ func measure(rounds int, length time.Duration) (results, error) {
 		r.add("idle_bytes", l.name, idle)
 		r.add("used_bytes", l.name, used)
 	}
+	for range rounds {
+		us, err := firstCall(1000)
+		if err != nil {
+			return nil, fmt.Errorf("first call: %w", err)
+		}
+		r.add("first_call", "switchgear", us)
+	}
+	w, err := weigh()
+	if err != nil {
+		return nil, err
+	}
+	r.add("million_bytes", "switchgear", w.Heap)
+	r.add("million_rss", "switchgear", w.RSS)
 	return r, nil
+}
+
+// contenders at a work: keys are looked up by us and by a bare table only.
+func contenders(work string) []library {
+	if work == keyedWork {
+		return []library{{name: "switchgear", calls: ours}, {name: "sync.Map", calls: bareMap}}
+	}
+	return libraries
 }
 
 // round warms a fresh breaker up, times it and checks its sums. The first one of
@@ -114,6 +136,9 @@ func (s *subject) round(parallel int, sizes map[string]int, library string, leng
 // allocations of one call, the worst of all works.
 func (l *library) allocations() (worst float64) {
 	for _, w := range works {
+		if w.name == keyedWork && l.name != "switchgear" {
+			continue
+		}
 		s := l.calls(w.name)
 		if s == nil {
 			continue
@@ -182,7 +207,7 @@ func (r results) figures() map[string]map[string]float64 {
 func (r results) table(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "work\tlibrary\tmedian\tof rounds\ttimes switchgear's")
-	order := slices.Clone(sizes)
+	order := slices.Clone(others)
 	for i, x := range works {
 		order = slices.Insert(order, i, x.name)
 	}

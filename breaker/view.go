@@ -109,3 +109,27 @@ func (b *Breaker) Restore(from Snapshot) {
 	b.to(c, byFleet, from.State, c.mode, now, from.Why, Window{})
 	c.since = now - max(from.Age, 0)
 }
+
+// Used is when the breaker last had a call that ended, to within a second; 0 if it
+// never had.
+func (b *Breaker) Used() time.Duration {
+	c := b.core.Load()
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(c.lastActive, c.since)
+}
+
+// Standing reports whether anything of the breaker would be missed: it is not
+// closed, on its way back, or under an operator's word.
+func (b *Breaker) Standing() bool {
+	c := b.core.Load()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state != Closed || c.outage || c.override || c.share < 1 || c.inFlight.Load() > 0
+}

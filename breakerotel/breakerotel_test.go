@@ -167,7 +167,7 @@ func TestTheDefaultCapStaysBelowTheSDKsLimit(t *testing.T) {
 	}
 	values, _ := collected(t, reader)
 	for name := range values {
-		if strings.Contains(name, "overflow") {
+		if strings.Contains(name, "otel.metric.overflow") {
 			t.Fatalf("the SDK folded %s", name)
 		}
 	}

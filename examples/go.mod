@@ -12,11 +12,14 @@ require (
 	github.com/datapunk/switchgear v0.0.0
 	github.com/datapunk/switchgear/breakergrpc v0.0.0
 	github.com/datapunk/switchgear/link v0.0.0
+	github.com/redis/go-redis/v9 v9.22.0
 	google.golang.org/grpc v1.85.0
 )
 
 require (
 	connectrpc.com/connect v1.21.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.42.0 // indirect

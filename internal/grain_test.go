@@ -62,6 +62,7 @@ var grain = []struct {
 	{"/examples/sql", []string{""}, "an example uses what users can"},
 	{"/examples/quickstart", []string{"", "/breakerhttp", "/link"}, "an example uses what users can"},
 	{"/examples/statsd", []string{""}, "an exporter of one's own needs the manager only"},
+	{"/examples/redis", []string{""}, "a state cache of a user's own: it needs nothing but the library"},
 	{"/tools/mutants", nil, "a tool reads the sources; it must not depend on what it changes"},
 }
 

@@ -23,7 +23,15 @@ type obedient struct {
 	now     time.Duration
 }
 
-type quiet struct{}
+// quiet is its sink.
+type quiet struct{ o *obedient }
+
+func (q quiet) Find(id policy.Circuit) *fleet.Circuit {
+	if id == edge {
+		return q.o.circuit
+	}
+	return nil
+}
 
 func (quiet) Rejected(_ *fleet.Circuit, _ string, r breaker.Rejection) error { return r.Reason.Err() }
 func (quiet) Changed(*fleet.Circuit, string, breaker.Transition)             {}
@@ -32,7 +40,7 @@ func (quiet) Due()                                                           {}
 func newObedient() *obedient {
 	o := &obedient{now: time.Second}
 	clock := breaker.NewClock(func() time.Duration { return o.now })
-	o.Replica = fleet.NewReplica(fleet.ReplicaID{Service: edge.Caller, Name: "web-1", Incarnation: 1}, clock, 1, quiet{})
+	o.Replica = fleet.NewReplica(fleet.ReplicaID{Service: edge.Caller, Name: "web-1", Incarnation: 1}, clock, 1, quiet{o})
 	s := policy.Default()
 	o.circuit = o.Guard(edge, &s)
 	return o

@@ -75,7 +75,8 @@ func settingsOf(change func(*policy.Settings)) *policy.Settings {
 
 func (c *cluster) add(service policy.Service, name string, rate float64, s *policy.Settings, callees ...policy.Service) *replicaOf {
 	id := fleet.ReplicaID{Service: service, Name: name, Incarnation: 1}
-	r := &replicaOf{Replica: fleet.NewReplica(id, c.clock, c.rng.Uint64(), silent{}), c: c, rate: rate, gateway: len(c.replicas)}
+	r := &replicaOf{c: c, rate: rate, gateway: len(c.replicas)}
+	r.Replica = fleet.NewReplica(id, c.clock, c.rng.Uint64(), (*silent)(r))
 	for _, callee := range callees {
 		r.circuits = append(r.circuits, r.Guard(policy.Circuit{Caller: service, Callee: callee}, s))
 	}
@@ -85,11 +86,20 @@ func (c *cluster) add(service policy.Service, name string, rate float64, s *poli
 	return r
 }
 
-type silent struct{}
+// silent is a replica's shell that tells nobody.
+type silent replicaOf
 
-func (silent) Rejected(_ *fleet.Circuit, _ string, r breaker.Rejection) error { return r.Reason.Err() }
-func (silent) Changed(*fleet.Circuit, string, breaker.Transition)             {}
-func (silent) Due()                                                           {}
+func (*silent) Rejected(_ *fleet.Circuit, _ string, r breaker.Rejection) error { return r.Reason.Err() }
+func (*silent) Changed(*fleet.Circuit, string, breaker.Transition)             {}
+func (*silent) Due()                                                           {}
+func (s *silent) Find(id policy.Circuit) *fleet.Circuit {
+	for _, c := range s.circuits {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
 
 // publish brings evidence to every daemon on the bus.
 func (c *cluster) publish(in Input) {

@@ -49,7 +49,7 @@ const (
 	windowSteps   = 40
 	cellSpan      = 16 * time.Second
 	maxCircuits   = 20_000
-	maxAlone      = 2_000
+	maxAlone      = 500
 	maxCells      = 256
 	maxLocated    = 4096
 	maxInstances  = 4096
@@ -132,7 +132,7 @@ func Defaults() []Default {
 
 		d("window: steps", windowSteps, "spans of a fortieth: 0.25 s of 10 s"),
 		d("cells: span", cellSpan, "longest of the nested windows in which faults are located"),
-		d("limit: circuits of a process alone", maxAlone, "followed without a daemon; breakers of more have the plain rule"),
+		d("limit: circuits of a process alone", maxAlone, "followed without a daemon, at some 20 KB each; breakers of more have the plain rule"),
 		d("limit: circuits", maxCircuits, "of one daemon, at some 10 KB each; reports of more are not followed"),
 		d("limit: cells", maxCells, "of one replica and circuit; more are folded into one without labels"),
 		d("limit: cells of a callee", maxLocated, "of all replicas: the routes with the fewest calls are folded first, then replicas into their caller"),

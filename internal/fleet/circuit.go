@@ -23,12 +23,21 @@ type Circuit struct {
 	settings atomic.Pointer[policy.Settings]
 	deadline atomic.Int64 // median of the calls' time left, 0 if not known
 
-	mu        sync.Mutex // guards the maps; never held while anything is called
+	mu    sync.Mutex // guards parts and what it points to; never held while anything is called
+	parts *parts     // nil while there are none
+
+	*watch // the Replica's alone; nil until the circuit is first active
+}
+
+// parts are what a circuit's calls are told apart by.
+type parts struct {
 	instances map[string]*Instance
 	cells     map[label]*cell
 	list      []*cell // the cells, in the order of their making
+}
 
-	// What follows is the Replica's alone.
+// watch is what a replica knows of a circuit that it samples.
+type watch struct {
 	active    bool
 	told      [readers]bool // its settings
 	hot       bool          // every answer is urgent
@@ -125,18 +134,19 @@ func (c *Circuit) Update(s *policy.Settings) {
 func (c *Circuit) Instance(name string) *Instance {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if x := c.instances[name]; x != nil {
+	p := c.divided()
+	if x := p.instances[name]; x != nil {
 		return x
 	}
-	if len(c.instances) >= maxLabels {
+	if len(p.instances) >= maxLabels {
 		return nil
 	}
 	x := &Instance{Name: name, circuit: c}
 	x.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + name), Owner: (*instanceOwner)(x)})
-	if c.instances == nil {
-		c.instances = make(map[string]*Instance)
+	if p.instances == nil {
+		p.instances = make(map[string]*Instance)
 	}
-	c.instances[name] = x
+	p.instances[name] = x
 	return x
 }
 
@@ -146,27 +156,61 @@ func (c *Circuit) Instance(name string) *Instance {
 func (c *Circuit) Tally(route, instance string) *breaker.Tally {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p := c.divided()
 	l := label{route, instance}
-	if x := c.cells[l]; x != nil {
+	if x := p.cells[l]; x != nil {
 		return x.tally
 	}
-	if len(c.cells) >= maxLabels {
+	if len(p.cells) >= maxLabels {
 		return nil
 	}
-	if c.cells == nil {
-		c.cells = make(map[label]*cell)
+	if p.cells == nil {
+		p.cells = make(map[label]*cell)
 	}
-	x := &cell{label: l, tally: new(breaker.Tally), breaker: c.instances[instance]}
-	c.cells[l] = x
-	c.list = append(c.list, x)
+	x := &cell{label: l, tally: new(breaker.Tally), breaker: p.instances[instance]}
+	p.cells[l] = x
+	p.list = append(p.list, x)
 	return x.tally
+}
+
+// divided gives the parts, made at first use; under mu.
+func (c *Circuit) divided() *parts {
+	if c.parts == nil {
+		c.parts = new(parts)
+	}
+	return c.parts
+}
+
+// labelled are the cells so far.
+func (c *Circuit) labelled() []*cell {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parts == nil {
+		return nil
+	}
+	return c.parts.list
 }
 
 // Size is how many instances and labels the circuit holds.
 func (c *Circuit) Size() (instances, labels int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.instances), len(c.cells)
+	if c.parts == nil {
+		return 0, 0
+	}
+	return len(c.parts.instances), len(c.parts.cells)
+}
+
+// Instances that have breakers of their own, in no order.
+func (c *Circuit) Instances() (all []*Instance) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parts != nil {
+		for _, x := range c.parts.instances {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // Ejected is how many instances have breakers of their own, and how many of
@@ -174,12 +218,23 @@ func (c *Circuit) Size() (instances, labels int) {
 func (c *Circuit) Ejected() (instances, open int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, x := range c.instances {
+	if c.parts == nil {
+		return 0, 0
+	}
+	for _, x := range c.parts.instances {
 		if x.State() != breaker.Closed {
 			open++
 		}
 	}
-	return len(c.instances), open
+	return len(c.parts.instances), open
+}
+
+// Idle reports whether nothing is lost with the circuit but what it has learned: no
+// call for a time, nothing open, no word that holds anything. The replica's own
+// goroutine may ask.
+func (c *Circuit) Idle(now, since time.Duration) bool {
+	return now-c.Breaker.Used() >= since && !c.Breaker.Standing() &&
+		(c.watch == nil || !c.active && c.held.till <= now && len(c.ruled) == 0)
 }
 
 // obedient are the settings of an instance's breaker: no rule of its own.

@@ -20,9 +20,7 @@ func (c *Circuit) sample(now time.Duration) (any bool) {
 	c.ended = total.Permitted
 	var cells []*cell
 	if !still || !c.still {
-		c.mu.Lock()
-		cells = c.list
-		c.mu.Unlock()
+		cells = c.labelled()
 	}
 	c.still = still
 	labelled := c.owed
@@ -62,9 +60,7 @@ func (c *Circuit) evidence(now time.Duration) bool {
 	if c.rest.waits() {
 		return true
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.list, (*cell).waits)
+	return slices.ContainsFunc(c.labelled(), (*cell).waits)
 }
 
 func (x *cell) waits() bool { return len(x.pending[theLink])+len(x.pending[ownControl]) > 0 }
@@ -88,9 +84,7 @@ func (c *Circuit) report(now time.Duration, to reader) CircuitReport {
 		r.Settings = c.Settings()
 		c.told[to] = true
 	}
-	c.mu.Lock()
-	cells := c.list
-	c.mu.Unlock()
+	cells := c.labelled()
 	n, buckets := 0, 0
 	count := func(x *cell) {
 		if waits := len(x.pending[to]); waits > 0 {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -25,8 +26,9 @@ type Replica struct {
 	inboxMu sync.Mutex
 	inbox   inbox
 
-	circuits   map[policy.Circuit]*Circuit
-	early      map[policy.Circuit]word // of circuits that nobody has called yet
+	circuits   map[policy.Circuit]*Circuit // that were active
+	waiting    atomic.Bool                 // early is not empty
+	early      map[policy.Circuit]word     // of circuits that nobody has called yet
 	active     []*Circuit
 	answers    []Answer
 	sequence   uint64
@@ -51,6 +53,8 @@ type Sink interface {
 	Changed(c *Circuit, instance string, t breaker.Transition)
 	// Due says that a report may be due sooner than it was.
 	Due()
+	// Find gives the circuit of a name, nil if nobody has guarded it.
+	Find(policy.Circuit) *Circuit
 }
 
 // inbox is what calls leave for the replica's own goroutine. It holds each
@@ -121,7 +125,9 @@ func (r *Replica) Guard(id policy.Circuit, s *policy.Settings) *Circuit {
 	c := &Circuit{ID: id, replica: r}
 	c.settings.Store(s)
 	c.Breaker = breaker.New(&s.Breaker, breaker.Options{Clock: r.clock, Seed: r.seed(id.String()), Owner: (*circuitOwner)(c)})
-	r.note(func(in *inbox) { in.born = append(in.born, c) })
+	if r.waiting.Load() {
+		r.note(func(in *inbox) { in.born = append(in.born, c) })
+	}
 	return c
 }
 
@@ -189,19 +195,17 @@ func (r *Replica) drain(now time.Duration) {
 	r.inbox = inbox{}
 	r.inboxMu.Unlock()
 	for _, c := range in.born {
-		r.circuits[c.ID] = c
-		if w, ok := r.early[c.ID]; ok {
-			delete(r.early, c.ID)
-			if d := w.After(now - w.at); d.longest() > 0 {
-				r.activate(c, now)
-				c.obey(now, d)
-			}
+		if _, waits := r.early[c.ID]; waits {
+			r.activate(c, now)
 		}
 	}
 	for _, c := range in.active {
 		r.activate(c, now)
 	}
 	for _, c := range in.changed {
+		if c.watch == nil {
+			continue // its first report tells
+		}
 		c.told = [readers]bool{}
 		r.activate(c, now)
 		c.release(now)
@@ -217,11 +221,40 @@ func (r *Replica) drain(now time.Duration) {
 }
 
 func (r *Replica) activate(c *Circuit, now time.Duration) {
+	first := c.watch == nil
+	if first {
+		c.watch = new(watch)
+		r.circuits[c.ID] = c
+	}
 	c.lastSeen = now
 	if !c.active {
 		c.active = true
 		r.active = append(r.active, c)
 	}
+	if first {
+		r.deliver(c, now)
+	}
+}
+
+// deliver puts the word in force that has waited for the circuit.
+func (r *Replica) deliver(c *Circuit, now time.Duration) {
+	w, ok := r.early[c.ID]
+	if !ok {
+		return
+	}
+	delete(r.early, c.ID)
+	r.waiting.Store(len(r.early) > 0)
+	if d := w.After(now - w.at); d.longest() > 0 {
+		c.obey(now, d)
+	}
+}
+
+// Forget drops a circuit that is Idle: the shell has no use for it.
+func (r *Replica) Forget(c *Circuit) {
+	if r.circuits[c.ID] == c {
+		delete(r.circuits, c.ID)
+	}
+	c.watch = nil
 }
 
 // hurry makes the next report urgent, and says so: who waits for a calm one would
@@ -312,10 +345,13 @@ func (r *Replica) Obey(now time.Duration, d Directive) {
 	}
 	c := r.circuits[d.Circuit]
 	if c == nil {
+		c = r.sink.Find(d.Circuit)
+	}
+	if c == nil {
 		r.keep(now, d)
 		return
 	}
-	if c.held.till > now && !c.held.Epoch.Less(d.Epoch) {
+	if c.watch != nil && c.held.till > now && !c.held.Epoch.Less(d.Epoch) {
 		return
 	}
 	r.activate(c, now)
@@ -345,4 +381,5 @@ func (r *Replica) keep(now time.Duration, d Directive) {
 		}
 	}
 	r.early[d.Circuit] = word{d, now}
+	r.waiting.Store(true)
 }

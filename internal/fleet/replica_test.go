@@ -20,19 +20,30 @@ type process struct {
 	t     *testing.T
 	now   time.Duration
 	clock *breaker.Clock
+
+	guarded []*Circuit
 }
 
-type quiet struct{}
+// shell is the process as its replica sees it.
+type shell process
 
-func (quiet) Rejected(_ *Circuit, _ string, r breaker.Rejection) error { return r.Reason.Err() }
-func (quiet) Changed(*Circuit, string, breaker.Transition)             {}
-func (quiet) Due()                                                     {}
+func (*shell) Rejected(_ *Circuit, _ string, r breaker.Rejection) error { return r.Reason.Err() }
+func (*shell) Changed(*Circuit, string, breaker.Transition)             {}
+func (*shell) Due()                                                     {}
+func (p *shell) Find(id policy.Circuit) *Circuit {
+	for _, c := range p.guarded {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
 
 func newProcess(t *testing.T) *process {
 	t.Helper()
 	p := &process{t: t, now: time.Second}
 	p.clock = breaker.NewClock(func() time.Duration { return p.now })
-	p.Replica = NewReplica(ReplicaID{Service: web, Name: "web-1", Incarnation: 1}, p.clock, 1, quiet{})
+	p.Replica = NewReplica(ReplicaID{Service: web, Name: "web-1", Incarnation: 1}, p.clock, 1, (*shell)(p))
 	p.Hello(p.now, "test")
 	return p
 }
@@ -44,7 +55,9 @@ func (p *process) pass(d time.Duration) {
 
 func (p *process) guard() *Circuit {
 	s := policy.Default()
-	return p.Guard(edge, &s)
+	c := p.Guard(edge, &s)
+	p.guarded = append(p.guarded, c)
+	return c
 }
 
 func (p *process) call(c *Circuit, o breaker.Outcome) (permitted bool) {

@@ -179,6 +179,16 @@ var List = []Metric{
 		manager: func(_ *switchgear.Stats, folded int) float64 { return float64(folded) },
 	},
 	{
+		Name: "breakers.evicted", Unit: "{breaker}", Counter: true,
+		Help:    "Breakers that were given up after ten minutes without a call, or sooner where there were too many.",
+		manager: func(s *switchgear.Stats, _ int) float64 { return float64(s.Evicted) },
+	},
+	{
+		Name: "breakers.overflowed", Unit: "{breaker}", Counter: true,
+		Help:    "Times that a key beyond the manager's limit was asked for: it shares the breaker of the callee other.",
+		manager: func(s *switchgear.Stats, _ int) float64 { return float64(s.Overflowed) },
+	},
+	{
 		Name:    "link.up",
 		Help:    "1 while a daemon is linked, 0 while breakers go on by themselves.",
 		manager: func(s *switchgear.Stats, _ int) float64 { return one(s.Linked) },

@@ -239,6 +239,15 @@ func (s *sink) Changed(c *fleet.Circuit, instance string, t breaker.Transition) 
 	r.Changes = append(r.Changes, change)
 }
 
+func (s *sink) Find(id policy.Circuit) *fleet.Circuit {
+	for _, c := range s.circuits {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
 // Due comes from within calls: what is due is looked up once they are over.
 func (s *sink) Due() {
 	r := (*Replica)(s)
