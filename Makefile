@@ -6,6 +6,7 @@ LINT    := $(BIN)/golangci-lint
 ARGS    ?=
 FUZZ    ?= 30s
 SEEDS   ?= 900
+SOAK    ?= 10m
 
 # The same flags for every target, so that all share one build cache. No stamp
 # of the version control system: it would fail where git doesn't trust the folder.
@@ -14,7 +15,7 @@ export GOFLAGS := -buildvcs=false
 GO_STATIC := CGO_ENABLED=0 go build -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: properties bench-fleet help tools build switchgear demo test check fmt generate bench scenarios fuzz mutants clean
+.PHONY: help tools build switchgear demo test check fmt generate bench bench-fleet bench-link scenarios properties soak fuzz mutants clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -52,11 +53,17 @@ bench: build ## the same calls through this library and its peers; ARGS goes to 
 bench-fleet: switchgear ## what a fleet costs a daemon, and brings, as JSON; ARGS="--json=false" prints tables, ARGS="--help" lists its flags
 	@$(BIN)/switchgear lab scale --json $(ARGS)
 
+bench-link: switchgear ## what calls pay while the daemon is killed, stopped and cut off, in about three minutes; ARGS="--help" lists its flags
+	@$(BIN)/switchgear lab link $(ARGS)
+
 scenarios: switchgear ## the ten scenarios in virtual time, with peers beside; ARGS="--help" lists its flags
 	@$(BIN)/switchgear lab scenarios $(ARGS)
 
 properties: ## the rules of the automatic engine on SEEDS=900 seeds each, 10,000 in all; a failing one prints how to play it again
 	go test -count=1 -timeout 4h ./internal/sim/evaluate -run '^TestProperty' -seeds $(SEEDS)
+
+soak: ## replicas, links and daemons that come and go for SOAK=10m under the race detector: goroutines and heap must not grow
+	cd server && CGO_ENABLED=1 go test -race -count=1 -timeout 0 ./app -run '^TestSoak' -v -soak $(SOAK)
 
 fuzz: ## each fuzz test of every module for FUZZ=30s
 	@tools/fuzz $(FUZZ) $(MODULES)

@@ -37,6 +37,8 @@ type Link struct {
 	transport *http.Transport
 	options   options
 	rng       *rand.Rand // of run's goroutine
+	untold    uint64     // circuit reports that were lost since the last report; of run's goroutine
+	counts    counts
 
 	finish context.CancelCauseFunc // tells run to say the last word and end
 	cut    context.CancelFunc      // ends the stream where it stands

@@ -94,6 +94,8 @@ func until[T any](t *testing.T, c <-chan T, ok func(T) bool) T {
 // daemon is the other end: it says welcome, notes what it hears and sends what
 // it is given.
 type daemon struct {
+	linkv1connect.UnimplementedLinkServiceHandler
+
 	address  string
 	server   *http.Server
 	listener net.Listener
@@ -204,7 +206,7 @@ func TestAnAddressThatCantBeOneIsRefusedAtOnce(t *testing.T) {
 
 func TestHelloComesFirstThenReportsAndDirectives(t *testing.T) {
 	d, r := newDaemon(t), newReplica()
-	attached(t, r, d.address)
+	l := attached(t, r, d.address)
 	r.up(t)
 	if m := <-d.heard; !isHello(m) {
 		t.Fatalf("first %v: want hello", m)
@@ -217,6 +219,9 @@ func TestHelloComesFirstThenReportsAndDirectives(t *testing.T) {
 	d.directives(&linkv1.Directive{}, wire.ToDirective(&want)) // the first can't be read
 	if got := <-r.obeyed; got.Circuit != edge || got.State != breaker.Open || got.Reason != "down" {
 		t.Errorf("obeyed %+v", got)
+	}
+	if s := l.Stats(); !s.Up || s.Streams != 1 || s.Reports != 1 || s.Directives != 1 || s.Ignored != 1 || s.Lost != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -286,24 +291,24 @@ func TestCloseDoesNotWaitForADaemonThatHangs(t *testing.T) {
 
 func TestAHalfOpenLinkIsNoticed(t *testing.T) {
 	d, r := newDaemon(t), newReplica()
-	address, silence := tunnel(t, strings.TrimPrefix(d.address, "http://"))
+	address, silent := tunnel(t, strings.TrimPrefix(d.address, "http://"))
 	attached(t, r, address, option(func(o *options) { o.pingAfter, o.pingWait = 20*time.Millisecond, 50*time.Millisecond }))
 	r.up(t)
-	silence()
+	silent.Store(true)
 	if err := until(t, r.linked, func(err error) bool { return err != nil }); err == nil {
 		t.Error("a link that carries nothing is still up")
 	}
 }
 
-// tunnel passes bytes on until silence is called: then it takes them and passes
+// tunnel passes bytes on but while it is silent: then it takes them and passes
 // on none, as a network does that has lost the way.
-func tunnel(t *testing.T, to string) (address string, silence func()) {
+func tunnel(t *testing.T, to string) (address string, silence *atomic.Bool) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var silent atomic.Bool
+	silent := new(atomic.Bool)
 	var copies sync.WaitGroup
 	var conns []net.Conn
 	pass := func(from, to net.Conn) {
@@ -346,7 +351,37 @@ func tunnel(t *testing.T, to string) (address string, silence func()) {
 		}
 		copies.Wait()
 	})
-	return "http://" + l.Addr().String(), func() { silent.Store(true) }
+	return "http://" + l.Addr().String(), silent
+}
+
+func TestWhatALinkLosesIsCountedAndTold(t *testing.T) {
+	d, r := newDaemon(t), newReplica()
+	address, silent := tunnel(t, strings.TrimPrefix(d.address, "http://"))
+	l := attached(t, r, address, option(func(o *options) { o.pingAfter, o.pingWait = 20*time.Millisecond, 50*time.Millisecond }))
+	r.up(t)
+	r.reports <- fleet.Report{Sequence: 1}
+	until(t, d.heard, isReport)
+	silent.Store(true)
+	// More than the stream's window holds: sending can't end before the stream does.
+	big := fleet.Report{Sequence: 2}
+	for range 10_000 {
+		big.Circuits = append(big.Circuits, fleet.CircuitReport{Callee: edge.Callee, Route: strings.Repeat("r", 250)})
+	}
+	r.reports <- big
+	until(t, r.linked, func(err error) bool { return err != nil })
+	silent.Store(false)
+	r.up(t)
+	r.reports <- fleet.Report{Sequence: 3}
+	r.reports <- fleet.Report{Sequence: 4}
+	told := func(sequence uint64) uint64 {
+		return until(t, d.heard, func(m *linkv1.AttachRequest) bool { return m.GetReport().GetSequence() == sequence }).GetReport().GetDropped()
+	}
+	if third, fourth := told(3), told(4); third != 10_000 || fourth != 0 {
+		t.Errorf("the next report tells of %d lost, the one after of %d: want 10,000, once", third, fourth)
+	}
+	if s := l.Stats(); s.Lost != 10_000 || s.Reports != 3 || s.Streams != 2 || !s.Up {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestTheManagersEndEndsTheLink(t *testing.T) {

@@ -22,6 +22,7 @@ func (l *Link) run(hard, closing context.Context) {
 	for attempt := 0; ; attempt++ {
 		began := time.Now()
 		final, err := l.session(hard, closing)
+		l.counts.up.Store(false)
 		l.transport.CloseIdleConnections()
 		if final || closing.Err() != nil {
 			return
@@ -96,9 +97,15 @@ func (l *Link) send(next context.Context, s *stream) (final bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		r.Dropped = l.untold
 		if err := s.Send(&linkv1.AttachRequest{Message: &linkv1.AttachRequest_Report{Report: wire.ToReport(r)}}); err != nil {
+			// Not sent again: it may have arrived, and evidence counts once.
+			l.untold += uint64(len(r.Circuits))
+			l.counts.lost.Add(uint64(len(r.Circuits)))
 			return false, err
 		}
+		l.untold = 0
+		l.counts.reports.Add(1)
 		if r.Final {
 			return true, nil
 		}
@@ -124,16 +131,28 @@ func (l *Link) receive(s *stream, cancel context.CancelCauseFunc) error {
 		switch m := m.GetMessage().(type) {
 		case *linkv1.AttachResponse_Welcome:
 			silence.Stop()
+			l.counts.streams.Add(1)
+			l.counts.up.Store(true)
 			l.port.Linked(l.address, nil)
 		case *linkv1.AttachResponse_Directives:
-			ds, err := wire.FromDirectives(m.Directives.GetDirectives())
-			if err != nil && !told {
+			if err := l.obey(m.Directives); err != nil && !told {
 				told = true
-				l.options.log.Warn("directives were ignored", "address", l.address, "error", fmt.Errorf("read directives: %w", err))
-			}
-			if len(ds) > 0 {
-				l.port.Obey(ds)
+				l.options.log.Warn("directives were ignored", "address", l.address, "error", err)
 			}
 		}
 	}
+}
+
+// obey hands over what can be read, and says why the rest can't.
+func (l *Link) obey(m *linkv1.Directives) error {
+	ds, err := wire.FromDirectives(m.GetDirectives())
+	l.counts.directives.Add(uint64(len(ds)))
+	l.counts.ignored.Add(uint64(len(m.GetDirectives()) - len(ds)))
+	if len(ds) > 0 {
+		l.port.Obey(ds)
+	}
+	if err != nil {
+		return fmt.Errorf("read directives: %w", err)
+	}
+	return nil
 }

@@ -37,7 +37,7 @@ type Report struct {
 	Sequence uint64
 	Circuits []CircuitReport
 	Answers  []Answer
-	Dropped  uint64 // circuit reports given up since the stream began, because the link was slow
+	Dropped  uint64 // circuit reports lost since the last report, because the link broke
 	Final    bool   // the replica is closing and gives its leases back
 }
 

@@ -227,6 +227,7 @@ func (a *App) httpServer() *http.Server {
 	limits := []connect.HandlerOption{connect.WithReadMaxBytes(wire.MaxMessageBytes), connect.WithCompressMinBytes(1024)}
 	path, attach := linkv1connect.NewLinkServiceHandler(a.gateway, limits...)
 	mux.Handle(path, cuttable(attach))
+	mux.Handle(linkv1connect.LinkServicePollProcedure, timely(pollTime, attach))
 	mux.Handle(apiv1connect.NewCircuitServiceHandler(api.NewCircuits(a.owner.snapshot), limits...))
 	a.health(mux)
 	protocols := new(http.Protocols)

@@ -42,13 +42,15 @@ type gateway struct {
 	draining bool
 	seats    map[policy.Service]map[fleet.ReplicaID]*seat
 	count    int
+
+	pollers *pollers
 }
 
 type evidenceBus interface {
 	PublishEvidence(*busv1.Evidence) error
 }
 
-// seat is one attached replica.
+// seat is one attached replica, by a stream or by polls.
 type seat struct {
 	outbox   *outbox
 	replaced chan struct{} // closed when the same replica attaches anew
@@ -60,6 +62,7 @@ const (
 	helloWait = 10 * time.Second
 	batch     = 256         // directives in one message
 	farewell  = time.Second // for a replica that takes nothing, when its stream ends
+	maxLost   = 100_000     // circuit reports that one report is believed to have lost
 )
 
 var (
@@ -69,10 +72,16 @@ var (
 )
 
 func newGateway(daemon string, age time.Duration, b evidenceBus, m *metrics, log *slog.Logger) *gateway {
-	return &gateway{
+	g := &gateway{
 		daemon: daemon, age: age, bus: b, metrics: m, log: log,
 		drained: make(chan struct{}), seats: make(map[policy.Service]map[fleet.ReplicaID]*seat),
 	}
+	g.pollers = newPollers(g)
+	return g
+}
+
+func (g *gateway) welcome() *linkv1.Welcome {
+	return &linkv1.Welcome{Protocol: fleet.Protocol, Features: []string{"parts", "leases"}, Daemon: g.daemon, Version: switchgear.Version}
 }
 
 // Attach serves one replica's stream.
@@ -89,8 +98,7 @@ func (g *gateway) Attach(ctx context.Context, s *attachStream) error {
 	defer g.streams.Done()
 
 	// At once, or the client's call would block until there is something to say.
-	welcome := &linkv1.Welcome{Protocol: fleet.Protocol, Features: []string{"parts", "leases"}, Daemon: g.daemon, Version: switchgear.Version}
-	if err := s.Send(&linkv1.AttachResponse{Message: &linkv1.AttachResponse_Welcome{Welcome: welcome}}); err != nil {
+	if err := s.Send(&linkv1.AttachResponse{Message: &linkv1.AttachResponse_Welcome{Welcome: g.welcome()}}); err != nil {
 		return fmt.Errorf("send welcome: %w", err)
 	}
 	in := receive(ctx, s)
@@ -108,13 +116,7 @@ func (g *gateway) Attach(ctx context.Context, s *attachStream) error {
 	}()
 	g.log.Info("replica attached", "service", id.Service, "replica", id.Name, "incarnation", id.Incarnation, "address", s.Peer().Addr)
 	g.publish(&busv1.Evidence{From: from, Observer: observer, Event: &busv1.Evidence_Hello{Hello: hello}})
-	err = g.converse(ctx, s, st, in, func(p *linkv1.Report, r fleet.Report) {
-		if g.near != nil {
-			g.near(control.Input{Report: &control.ReplicaReport{From: id, Observer: observer, Report: r}})
-			return
-		}
-		g.publish(&busv1.Evidence{From: from, Observer: observer, Event: &busv1.Evidence_Report{Report: p}})
-	})
+	err = g.converse(ctx, s, st, in, func(p *linkv1.Report, r fleet.Report) { g.take(p, r, from, id, observer) })
 	g.log.Info("replica left", "service", id.Service, "replica", id.Name, "why", reason(err))
 	if errors.Is(err, errAge) {
 		return nil
@@ -161,7 +163,6 @@ func (g *gateway) converse(ctx context.Context, s *attachStream, st *seat, in <-
 				g.metrics.refused.Inc()
 				return connect.NewError(connect.CodeInvalidArgument, err)
 			}
-			g.metrics.reports.Inc()
 			report(p, r)
 		case <-sent:
 			return sendErr
@@ -330,6 +331,17 @@ func (g *gateway) deliver(orders *busv1.Orders) {
 	}
 }
 
+// take passes on a report that is valid.
+func (g *gateway) take(p *linkv1.Report, r fleet.Report, from *linkv1.Replica, id fleet.ReplicaID, observer string) {
+	g.metrics.reports.Inc()
+	g.metrics.lost.Add(float64(min(r.Dropped, maxLost)))
+	if g.near != nil {
+		g.near(control.Input{Report: &control.ReplicaReport{From: id, Observer: observer, Report: r}})
+		return
+	}
+	g.publish(&busv1.Evidence{From: from, Observer: observer, Event: &busv1.Evidence_Report{Report: p}})
+}
+
 func (g *gateway) publish(e *busv1.Evidence) {
 	if g.near != nil {
 		if in, err := inputOf(e); err == nil { // the gateway has read all of it before
@@ -350,6 +362,7 @@ func (g *gateway) drain() {
 		g.draining = true
 		g.mu.Unlock()
 		close(g.drained)
+		g.pollers.close()
 	})
 }
 

@@ -22,6 +22,8 @@ import (
 var (
 	web      = policy.Service{Namespace: "default", Name: "web"}
 	checkout = policy.Service{Namespace: "default", Name: "checkout"}
+
+	circuitToCheckout = policy.Circuit{Caller: web, Callee: checkout}
 )
 
 // raw is a replica by the bare protocol.

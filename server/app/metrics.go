@@ -16,6 +16,7 @@ type metrics struct {
 	reports    prometheus.Counter
 	refused    prometheus.Counter
 	dropped    prometheus.Counter
+	lost       prometheus.Counter
 	decided    prometheus.Counter
 	directives prometheus.Counter
 	panics     prometheus.Counter
@@ -32,10 +33,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		registry:   r,
 		reports:    counter("switchgear_reports_total", "Reports taken from replicas."),
-		refused:    counter("switchgear_messages_refused_total", "Messages of replicas that were not valid; each ends its stream."),
+		refused:    counter("switchgear_messages_refused_total", "Messages of replicas that were not valid; each ends its stream, or is the answer to its poll."),
 		dropped:    counter("switchgear_evidence_dropped_total", "Reports that never reached control, because it was behind or the bus was down."),
+		lost:       counter("switchgear_link_reports_dropped_total", "Circuit reports that replicas say were lost because their link broke."),
 		decided:    counter("switchgear_directives_decided_total", "Directives that control gave; one may be meant for many replicas."),
-		directives: counter("switchgear_directives_sent_total", "Directives handed to replicas' streams."),
+		directives: counter("switchgear_directives_sent_total", "Directives handed to replicas, by streams and polls."),
 		panics:     counter("switchgear_control_panics_total", "Inputs on which control panicked: each is a defect."),
 		fanout: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "switchgear_directive_fanout_seconds", Help: "From a directive's arrival at the gateway until it is handed to the replica's stream.",
@@ -54,8 +56,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 func (m *metrics) observe(o *owner, g *gateway, b *bus.Bus, r *recorder) {
 	m.registry.MustRegister(
 		&circuitCollector{o, prometheus.NewDesc("switchgear_circuits", "Circuits known to this daemon, by state.", []string{"state"}, nil)},
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_replicas_attached", Help: "Replicas whose streams this daemon serves."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_replicas_attached", Help: "Replicas that this daemon serves, by streams and polls."},
 			func() float64 { return float64(g.attached()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_replicas_polling", Help: "Of the replicas attached, those that poll."},
+			func() float64 { return float64(g.pollers.count()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_daemons_live", Help: "Daemons that decide, as this one sees it, itself included."},
 			func() float64 { return float64(o.live.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_evidence_queue_length", Help: "Inputs that wait for control."},

@@ -58,6 +58,37 @@ func (o *outbox) put(now time.Time, d fleet.Directive) {
 	}
 }
 
+// restore puts back what was taken at an instant and did not arrive. Of a circuit
+// with a newer word only the leases are added to that.
+func (o *outbox) restore(now, taken time.Time, ds []fleet.Directive) {
+	o.mu.Lock()
+	newer := make(map[policy.Circuit]bool)
+	for i := range ds {
+		l := o.wait[ds[i].Circuit]
+		if l == nil || len(ds[i].Leases) == 0 || l.Epoch.Less(ds[i].Epoch) {
+			continue
+		}
+		newer[ds[i].Circuit] = true
+		l.Directive, l.at = l.After(now.Sub(l.at)), now
+		l.Leases = append(ds[i].After(now.Sub(taken)).Leases, l.Leases...)
+		if n := len(l.Leases); n > maxPendingLeases {
+			l.Leases = l.Leases[n-maxPendingLeases:]
+		}
+	}
+	o.mu.Unlock()
+	for i := range ds {
+		if !newer[ds[i].Circuit] {
+			o.put(taken, ds[i])
+		}
+	}
+}
+
+func (o *outbox) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.order) == 0
+}
+
 // take gives at most n directives, oldest first, less the time that they waited,
 // and the time that each has been on its way here.
 func (o *outbox) take(now time.Time, n int) (ds []fleet.Directive, waited []time.Duration) {

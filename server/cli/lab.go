@@ -22,7 +22,7 @@ func newLabCommand() *cobra.Command {
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand(), newLabSimulateCommand(), newLabScenariosCommand(), newLabDefaultsCommand(), newLabEvaluateCommand(), newLabScaleCommand())
+	cmd.AddCommand(newLabProxyCommand(), newLabReplayCommand(), newLabSimulateCommand(), newLabScenariosCommand(), newLabDefaultsCommand(), newLabEvaluateCommand(), newLabScaleCommand(), newLabLinkCommand())
 	return cmd
 }
 

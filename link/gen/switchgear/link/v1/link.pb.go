@@ -529,6 +529,151 @@ func (*AttachResponse_Welcome) isAttachResponse_Message() {}
 
 func (*AttachResponse_Directives) isAttachResponse_Message() {}
 
+type PollRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In each poll. What it holds counts where the session begins.
+	Hello *Hello `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	// None where there is nothing to say. One that got no answer is sent again with
+	// its sequence, and counts once.
+	Report *Report `protobuf:"bytes,2,opt,name=report,proto3" json:"report,omitempty"`
+	// The number of the last answer that was read, 0 of none.
+	Acknowledged  uint32 `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PollRequest) Reset() {
+	*x = PollRequest{}
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PollRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PollRequest) ProtoMessage() {}
+
+func (x *PollRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PollRequest.ProtoReflect.Descriptor instead.
+func (*PollRequest) Descriptor() ([]byte, []int) {
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PollRequest) GetHello() *Hello {
+	if x != nil {
+		return x.Hello
+	}
+	return nil
+}
+
+func (x *PollRequest) GetReport() *Report {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+func (x *PollRequest) GetAcknowledged() uint32 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+type PollResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In a session's first answer: settings are to be told anew.
+	Welcome *Welcome `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
+	// Sent again until the answer that holds them is acknowledged.
+	Directives []*Directive `protobuf:"bytes,2,rep,name=directives,proto3" json:"directives,omitempty"`
+	// Of this answer.
+	Number uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// When the next poll is wanted; none is at once.
+	PollAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=poll_after,json=pollAfter,proto3" json:"poll_after,omitempty"`
+	// How long the session stands without a poll.
+	SessionTtl    *durationpb.Duration `protobuf:"bytes,5,opt,name=session_ttl,json=sessionTtl,proto3" json:"session_ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PollResponse) Reset() {
+	*x = PollResponse{}
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PollResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PollResponse) ProtoMessage() {}
+
+func (x *PollResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PollResponse.ProtoReflect.Descriptor instead.
+func (*PollResponse) Descriptor() ([]byte, []int) {
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PollResponse) GetWelcome() *Welcome {
+	if x != nil {
+		return x.Welcome
+	}
+	return nil
+}
+
+func (x *PollResponse) GetDirectives() []*Directive {
+	if x != nil {
+		return x.Directives
+	}
+	return nil
+}
+
+func (x *PollResponse) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PollResponse) GetPollAfter() *durationpb.Duration {
+	if x != nil {
+		return x.PollAfter
+	}
+	return nil
+}
+
+func (x *PollResponse) GetSessionTtl() *durationpb.Duration {
+	if x != nil {
+		return x.SessionTtl
+	}
+	return nil
+}
+
 // Welcome is sent at once, so that the replica knows that it is heard.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -542,7 +687,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[2]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +699,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[2]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +712,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{2}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Welcome) GetProtocol() uint32 {
@@ -613,7 +758,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[3]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +770,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[3]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +783,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{3}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Hello) GetProtocol() uint32 {
@@ -686,7 +831,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[4]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +843,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[4]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +856,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{4}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Service) GetNamespace() string {
@@ -741,7 +886,7 @@ type Replica struct {
 
 func (x *Replica) Reset() {
 	*x = Replica{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[5]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +898,7 @@ func (x *Replica) String() string {
 func (*Replica) ProtoMessage() {}
 
 func (x *Replica) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[5]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +911,7 @@ func (x *Replica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replica.ProtoReflect.Descriptor instead.
 func (*Replica) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{5}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Replica) GetService() *Service {
@@ -802,7 +947,7 @@ type Circuit struct {
 
 func (x *Circuit) Reset() {
 	*x = Circuit{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[6]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +959,7 @@ func (x *Circuit) String() string {
 func (*Circuit) ProtoMessage() {}
 
 func (x *Circuit) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[6]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +972,7 @@ func (x *Circuit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Circuit.ProtoReflect.Descriptor instead.
 func (*Circuit) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{6}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Circuit) GetCaller() *Service {
@@ -853,11 +998,13 @@ func (x *Circuit) GetRoute() string {
 
 // Report is what one replica saw since its last one.
 type Report struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Circuits []*CircuitReport       `protobuf:"bytes,2,rep,name=circuits,proto3" json:"circuits,omitempty"`
-	Answers  []*Answer              `protobuf:"bytes,3,rep,name=answers,proto3" json:"answers,omitempty"`
-	// Circuit reports given up since the stream began, because the link was slow.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rises with each report of an incarnation; 0 is not numbered.
+	Sequence uint64           `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Circuits []*CircuitReport `protobuf:"bytes,2,rep,name=circuits,proto3" json:"circuits,omitempty"`
+	Answers  []*Answer        `protobuf:"bytes,3,rep,name=answers,proto3" json:"answers,omitempty"`
+	// Circuit reports that were lost since the last report, because the link broke
+	// while they were sent.
 	Dropped uint64 `protobuf:"varint,4,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	// The replica closes and gives its leases back.
 	Final         bool `protobuf:"varint,5,opt,name=final,proto3" json:"final,omitempty"`
@@ -867,7 +1014,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[7]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1026,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[7]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1039,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{7}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -935,7 +1082,7 @@ type CircuitReport struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Callee *Service               `protobuf:"bytes,1,opt,name=callee,proto3" json:"callee,omitempty"`
 	Route  string                 `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
-	// With a circuit's first report in a stream, and when they change.
+	// With a circuit's first report in a stream or session, and when they change.
 	Settings *Settings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
 	State    State     `protobuf:"varint,4,opt,name=state,proto3,enum=switchgear.link.v1.State" json:"state,omitempty"`
 	Mode     Mode      `protobuf:"varint,5,opt,name=mode,proto3,enum=switchgear.link.v1.Mode" json:"mode,omitempty"`
@@ -954,7 +1101,7 @@ type CircuitReport struct {
 
 func (x *CircuitReport) Reset() {
 	*x = CircuitReport{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[8]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1113,7 @@ func (x *CircuitReport) String() string {
 func (*CircuitReport) ProtoMessage() {}
 
 func (x *CircuitReport) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[8]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1126,7 @@ func (x *CircuitReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitReport.ProtoReflect.Descriptor instead.
 func (*CircuitReport) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{8}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CircuitReport) GetCallee() *Service {
@@ -1065,7 +1212,7 @@ type Cell struct {
 
 func (x *Cell) Reset() {
 	*x = Cell{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[9]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1224,7 @@ func (x *Cell) String() string {
 func (*Cell) ProtoMessage() {}
 
 func (x *Cell) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[9]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1237,7 @@ func (x *Cell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cell.ProtoReflect.Descriptor instead.
 func (*Cell) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{9}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cell) GetRoute() string {
@@ -1151,7 +1298,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[10]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1310,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[10]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1323,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{10}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Bucket) GetAgeSteps() uint32 {
@@ -1300,7 +1447,7 @@ type Directives struct {
 
 func (x *Directives) Reset() {
 	*x = Directives{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[11]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1459,7 @@ func (x *Directives) String() string {
 func (*Directives) ProtoMessage() {}
 
 func (x *Directives) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[11]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1472,7 @@ func (x *Directives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Directives.ProtoReflect.Descriptor instead.
 func (*Directives) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{11}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Directives) GetDirectives() []*Directive {
@@ -1360,7 +1507,7 @@ type Directive struct {
 
 func (x *Directive) Reset() {
 	*x = Directive{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[12]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1519,7 @@ func (x *Directive) String() string {
 func (*Directive) ProtoMessage() {}
 
 func (x *Directive) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[12]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1532,7 @@ func (x *Directive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Directive.ProtoReflect.Descriptor instead.
 func (*Directive) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{12}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Directive) GetCircuit() *Circuit {
@@ -1474,7 +1621,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1633,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[13]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1646,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{13}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Override) GetId() string {
@@ -1549,7 +1696,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1708,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[14]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1721,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{14}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Epoch) GetIncarnation() uint64 {
@@ -1613,7 +1760,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1772,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[15]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1785,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{15}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Gate) GetState() State {
@@ -1687,7 +1834,7 @@ type PartGate struct {
 
 func (x *PartGate) Reset() {
 	*x = PartGate{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1846,7 @@ func (x *PartGate) String() string {
 func (*PartGate) ProtoMessage() {}
 
 func (x *PartGate) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[16]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1859,7 @@ func (x *PartGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartGate.ProtoReflect.Descriptor instead.
 func (*PartGate) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{16}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PartGate) GetInstance() string {
@@ -1749,7 +1896,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1908,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[17]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1921,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{17}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Lease) GetToken() uint64 {
@@ -1814,7 +1961,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1973,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[18]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1986,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{18}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Answer) GetCircuit() *Circuit {
@@ -1906,7 +2053,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2065,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[19]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2078,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{19}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Settings) GetBreaker() *BreakerSettings {
@@ -2024,7 +2171,7 @@ type ActiveCheck struct {
 
 func (x *ActiveCheck) Reset() {
 	*x = ActiveCheck{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2183,7 @@ func (x *ActiveCheck) String() string {
 func (*ActiveCheck) ProtoMessage() {}
 
 func (x *ActiveCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[20]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2196,7 @@ func (x *ActiveCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveCheck.ProtoReflect.Descriptor instead.
 func (*ActiveCheck) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{20}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ActiveCheck) GetInterval() *durationpb.Duration {
@@ -2099,7 +2246,7 @@ type BreakerSettings struct {
 
 func (x *BreakerSettings) Reset() {
 	*x = BreakerSettings{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2258,7 @@ func (x *BreakerSettings) String() string {
 func (*BreakerSettings) ProtoMessage() {}
 
 func (x *BreakerSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[21]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2271,7 @@ func (x *BreakerSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerSettings.ProtoReflect.Descriptor instead.
 func (*BreakerSettings) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{21}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BreakerSettings) GetWindowDuration() *durationpb.Duration {
@@ -2251,7 +2398,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[22]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2410,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[22]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2423,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{22}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Wait) GetShape() WaitShape {
@@ -2320,7 +2467,7 @@ type Ramp struct {
 
 func (x *Ramp) Reset() {
 	*x = Ramp{}
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[23]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2479,7 @@ func (x *Ramp) String() string {
 func (*Ramp) ProtoMessage() {}
 
 func (x *Ramp) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_link_v1_link_proto_msgTypes[23]
+	mi := &file_switchgear_link_v1_link_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2492,7 @@ func (x *Ramp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ramp.ProtoReflect.Descriptor instead.
 func (*Ramp) Descriptor() ([]byte, []int) {
-	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{23}
+	return file_switchgear_link_v1_link_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Ramp) GetStepPercents() []float64 {
@@ -2397,7 +2544,21 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\n" +
 	"directives\x18\x02 \x01(\v2\x1e.switchgear.link.v1.DirectivesH\x00R\n" +
 	"directivesB\t\n" +
-	"\amessage\"s\n" +
+	"\amessage\"\x96\x01\n" +
+	"\vPollRequest\x12/\n" +
+	"\x05hello\x18\x01 \x01(\v2\x19.switchgear.link.v1.HelloR\x05hello\x122\n" +
+	"\x06report\x18\x02 \x01(\v2\x1a.switchgear.link.v1.ReportR\x06report\x12\"\n" +
+	"\facknowledged\x18\x03 \x01(\rR\facknowledged\"\x92\x02\n" +
+	"\fPollResponse\x125\n" +
+	"\awelcome\x18\x01 \x01(\v2\x1b.switchgear.link.v1.WelcomeR\awelcome\x12=\n" +
+	"\n" +
+	"directives\x18\x02 \x03(\v2\x1d.switchgear.link.v1.DirectiveR\n" +
+	"directives\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x128\n" +
+	"\n" +
+	"poll_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\tpollAfter\x12:\n" +
+	"\vsession_ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"sessionTtl\"s\n" +
 	"\aWelcome\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1a\n" +
 	"\bfeatures\x18\x02 \x03(\tR\bfeatures\x12\x16\n" +
@@ -2610,9 +2771,10 @@ const file_switchgear_link_v1_link_proto_rawDesc = "" +
 	"\rKIND_CANCELED\x10\b\x12\x14\n" +
 	"\x10KIND_BAD_REQUEST\x10\t\x12\x18\n" +
 	"\x14KIND_CALLER_DEADLINE\x10\n" +
-	"2b\n" +
+	"2\xad\x01\n" +
 	"\vLinkService\x12S\n" +
-	"\x06Attach\x12!.switchgear.link.v1.AttachRequest\x1a\".switchgear.link.v1.AttachResponse(\x010\x01BCZAgithub.com/datapunk/switchgear/link/gen/switchgear/link/v1;linkv1b\x06proto3"
+	"\x06Attach\x12!.switchgear.link.v1.AttachRequest\x1a\".switchgear.link.v1.AttachResponse(\x010\x01\x12I\n" +
+	"\x04Poll\x12\x1f.switchgear.link.v1.PollRequest\x1a .switchgear.link.v1.PollResponseBCZAgithub.com/datapunk/switchgear/link/gen/switchgear/link/v1;linkv1b\x06proto3"
 
 var (
 	file_switchgear_link_v1_link_proto_rawDescOnce sync.Once
@@ -2627,7 +2789,7 @@ func file_switchgear_link_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_switchgear_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_switchgear_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_switchgear_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_switchgear_link_v1_link_proto_goTypes = []any{
 	(State)(0),                  // 0: switchgear.link.v1.State
 	(Mode)(0),                   // 1: switchgear.link.v1.Mode
@@ -2637,94 +2799,104 @@ var file_switchgear_link_v1_link_proto_goTypes = []any{
 	(Kind)(0),                   // 5: switchgear.link.v1.Kind
 	(*AttachRequest)(nil),       // 6: switchgear.link.v1.AttachRequest
 	(*AttachResponse)(nil),      // 7: switchgear.link.v1.AttachResponse
-	(*Welcome)(nil),             // 8: switchgear.link.v1.Welcome
-	(*Hello)(nil),               // 9: switchgear.link.v1.Hello
-	(*Service)(nil),             // 10: switchgear.link.v1.Service
-	(*Replica)(nil),             // 11: switchgear.link.v1.Replica
-	(*Circuit)(nil),             // 12: switchgear.link.v1.Circuit
-	(*Report)(nil),              // 13: switchgear.link.v1.Report
-	(*CircuitReport)(nil),       // 14: switchgear.link.v1.CircuitReport
-	(*Cell)(nil),                // 15: switchgear.link.v1.Cell
-	(*Bucket)(nil),              // 16: switchgear.link.v1.Bucket
-	(*Directives)(nil),          // 17: switchgear.link.v1.Directives
-	(*Directive)(nil),           // 18: switchgear.link.v1.Directive
-	(*Override)(nil),            // 19: switchgear.link.v1.Override
-	(*Epoch)(nil),               // 20: switchgear.link.v1.Epoch
-	(*Gate)(nil),                // 21: switchgear.link.v1.Gate
-	(*PartGate)(nil),            // 22: switchgear.link.v1.PartGate
-	(*Lease)(nil),               // 23: switchgear.link.v1.Lease
-	(*Answer)(nil),              // 24: switchgear.link.v1.Answer
-	(*Settings)(nil),            // 25: switchgear.link.v1.Settings
-	(*ActiveCheck)(nil),         // 26: switchgear.link.v1.ActiveCheck
-	(*BreakerSettings)(nil),     // 27: switchgear.link.v1.BreakerSettings
-	(*Wait)(nil),                // 28: switchgear.link.v1.Wait
-	(*Ramp)(nil),                // 29: switchgear.link.v1.Ramp
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
+	(*PollRequest)(nil),         // 8: switchgear.link.v1.PollRequest
+	(*PollResponse)(nil),        // 9: switchgear.link.v1.PollResponse
+	(*Welcome)(nil),             // 10: switchgear.link.v1.Welcome
+	(*Hello)(nil),               // 11: switchgear.link.v1.Hello
+	(*Service)(nil),             // 12: switchgear.link.v1.Service
+	(*Replica)(nil),             // 13: switchgear.link.v1.Replica
+	(*Circuit)(nil),             // 14: switchgear.link.v1.Circuit
+	(*Report)(nil),              // 15: switchgear.link.v1.Report
+	(*CircuitReport)(nil),       // 16: switchgear.link.v1.CircuitReport
+	(*Cell)(nil),                // 17: switchgear.link.v1.Cell
+	(*Bucket)(nil),              // 18: switchgear.link.v1.Bucket
+	(*Directives)(nil),          // 19: switchgear.link.v1.Directives
+	(*Directive)(nil),           // 20: switchgear.link.v1.Directive
+	(*Override)(nil),            // 21: switchgear.link.v1.Override
+	(*Epoch)(nil),               // 22: switchgear.link.v1.Epoch
+	(*Gate)(nil),                // 23: switchgear.link.v1.Gate
+	(*PartGate)(nil),            // 24: switchgear.link.v1.PartGate
+	(*Lease)(nil),               // 25: switchgear.link.v1.Lease
+	(*Answer)(nil),              // 26: switchgear.link.v1.Answer
+	(*Settings)(nil),            // 27: switchgear.link.v1.Settings
+	(*ActiveCheck)(nil),         // 28: switchgear.link.v1.ActiveCheck
+	(*BreakerSettings)(nil),     // 29: switchgear.link.v1.BreakerSettings
+	(*Wait)(nil),                // 30: switchgear.link.v1.Wait
+	(*Ramp)(nil),                // 31: switchgear.link.v1.Ramp
+	(*durationpb.Duration)(nil), // 32: google.protobuf.Duration
 }
 var file_switchgear_link_v1_link_proto_depIdxs = []int32{
-	9,  // 0: switchgear.link.v1.AttachRequest.hello:type_name -> switchgear.link.v1.Hello
-	13, // 1: switchgear.link.v1.AttachRequest.report:type_name -> switchgear.link.v1.Report
-	8,  // 2: switchgear.link.v1.AttachResponse.welcome:type_name -> switchgear.link.v1.Welcome
-	17, // 3: switchgear.link.v1.AttachResponse.directives:type_name -> switchgear.link.v1.Directives
-	11, // 4: switchgear.link.v1.Hello.replica:type_name -> switchgear.link.v1.Replica
-	18, // 5: switchgear.link.v1.Hello.held:type_name -> switchgear.link.v1.Directive
-	10, // 6: switchgear.link.v1.Replica.service:type_name -> switchgear.link.v1.Service
-	10, // 7: switchgear.link.v1.Circuit.caller:type_name -> switchgear.link.v1.Service
-	10, // 8: switchgear.link.v1.Circuit.callee:type_name -> switchgear.link.v1.Service
-	14, // 9: switchgear.link.v1.Report.circuits:type_name -> switchgear.link.v1.CircuitReport
-	24, // 10: switchgear.link.v1.Report.answers:type_name -> switchgear.link.v1.Answer
-	10, // 11: switchgear.link.v1.CircuitReport.callee:type_name -> switchgear.link.v1.Service
-	25, // 12: switchgear.link.v1.CircuitReport.settings:type_name -> switchgear.link.v1.Settings
-	0,  // 13: switchgear.link.v1.CircuitReport.state:type_name -> switchgear.link.v1.State
-	1,  // 14: switchgear.link.v1.CircuitReport.mode:type_name -> switchgear.link.v1.Mode
-	30, // 15: switchgear.link.v1.CircuitReport.since:type_name -> google.protobuf.Duration
-	15, // 16: switchgear.link.v1.CircuitReport.cells:type_name -> switchgear.link.v1.Cell
-	30, // 17: switchgear.link.v1.CircuitReport.call_timeout:type_name -> google.protobuf.Duration
-	16, // 18: switchgear.link.v1.Cell.buckets:type_name -> switchgear.link.v1.Bucket
-	18, // 19: switchgear.link.v1.Directives.directives:type_name -> switchgear.link.v1.Directive
-	12, // 20: switchgear.link.v1.Directive.circuit:type_name -> switchgear.link.v1.Circuit
-	20, // 21: switchgear.link.v1.Directive.epoch:type_name -> switchgear.link.v1.Epoch
-	30, // 22: switchgear.link.v1.Directive.ttl:type_name -> google.protobuf.Duration
-	21, // 23: switchgear.link.v1.Directive.gate:type_name -> switchgear.link.v1.Gate
-	22, // 24: switchgear.link.v1.Directive.parts:type_name -> switchgear.link.v1.PartGate
-	23, // 25: switchgear.link.v1.Directive.leases:type_name -> switchgear.link.v1.Lease
-	19, // 26: switchgear.link.v1.Directive.override:type_name -> switchgear.link.v1.Override
-	25, // 27: switchgear.link.v1.Directive.settings:type_name -> switchgear.link.v1.Settings
-	1,  // 28: switchgear.link.v1.Override.mode:type_name -> switchgear.link.v1.Mode
-	30, // 29: switchgear.link.v1.Override.ttl:type_name -> google.protobuf.Duration
-	0,  // 30: switchgear.link.v1.Gate.state:type_name -> switchgear.link.v1.State
-	21, // 31: switchgear.link.v1.PartGate.gate:type_name -> switchgear.link.v1.Gate
-	19, // 32: switchgear.link.v1.PartGate.override:type_name -> switchgear.link.v1.Override
-	30, // 33: switchgear.link.v1.Lease.ttl:type_name -> google.protobuf.Duration
-	12, // 34: switchgear.link.v1.Answer.circuit:type_name -> switchgear.link.v1.Circuit
-	4,  // 35: switchgear.link.v1.Answer.verdict:type_name -> switchgear.link.v1.Verdict
-	5,  // 36: switchgear.link.v1.Answer.kind:type_name -> switchgear.link.v1.Kind
-	30, // 37: switchgear.link.v1.Answer.latency:type_name -> google.protobuf.Duration
-	27, // 38: switchgear.link.v1.Settings.breaker:type_name -> switchgear.link.v1.BreakerSettings
-	30, // 39: switchgear.link.v1.Settings.call_timeout:type_name -> google.protobuf.Duration
-	2,  // 40: switchgear.link.v1.Settings.when_all_bad:type_name -> switchgear.link.v1.WhenAllBad
-	30, // 41: switchgear.link.v1.Settings.grading_delay:type_name -> google.protobuf.Duration
-	26, // 42: switchgear.link.v1.Settings.active_check:type_name -> switchgear.link.v1.ActiveCheck
-	30, // 43: switchgear.link.v1.ActiveCheck.interval:type_name -> google.protobuf.Duration
-	30, // 44: switchgear.link.v1.BreakerSettings.window_duration:type_name -> google.protobuf.Duration
-	30, // 45: switchgear.link.v1.BreakerSettings.slow_call_duration_threshold:type_name -> google.protobuf.Duration
-	28, // 46: switchgear.link.v1.BreakerSettings.wait:type_name -> switchgear.link.v1.Wait
-	30, // 47: switchgear.link.v1.BreakerSettings.max_wait_duration_in_half_open_state:type_name -> google.protobuf.Duration
-	29, // 48: switchgear.link.v1.BreakerSettings.ramp:type_name -> switchgear.link.v1.Ramp
-	30, // 49: switchgear.link.v1.BreakerSettings.max_retry_after:type_name -> google.protobuf.Duration
-	1,  // 50: switchgear.link.v1.BreakerSettings.mode:type_name -> switchgear.link.v1.Mode
-	3,  // 51: switchgear.link.v1.Wait.shape:type_name -> switchgear.link.v1.WaitShape
-	30, // 52: switchgear.link.v1.Wait.base:type_name -> google.protobuf.Duration
-	30, // 53: switchgear.link.v1.Wait.max:type_name -> google.protobuf.Duration
-	30, // 54: switchgear.link.v1.Ramp.step_duration:type_name -> google.protobuf.Duration
-	30, // 55: switchgear.link.v1.Ramp.window:type_name -> google.protobuf.Duration
-	6,  // 56: switchgear.link.v1.LinkService.Attach:input_type -> switchgear.link.v1.AttachRequest
-	7,  // 57: switchgear.link.v1.LinkService.Attach:output_type -> switchgear.link.v1.AttachResponse
-	57, // [57:58] is the sub-list for method output_type
-	56, // [56:57] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	11, // 0: switchgear.link.v1.AttachRequest.hello:type_name -> switchgear.link.v1.Hello
+	15, // 1: switchgear.link.v1.AttachRequest.report:type_name -> switchgear.link.v1.Report
+	10, // 2: switchgear.link.v1.AttachResponse.welcome:type_name -> switchgear.link.v1.Welcome
+	19, // 3: switchgear.link.v1.AttachResponse.directives:type_name -> switchgear.link.v1.Directives
+	11, // 4: switchgear.link.v1.PollRequest.hello:type_name -> switchgear.link.v1.Hello
+	15, // 5: switchgear.link.v1.PollRequest.report:type_name -> switchgear.link.v1.Report
+	10, // 6: switchgear.link.v1.PollResponse.welcome:type_name -> switchgear.link.v1.Welcome
+	20, // 7: switchgear.link.v1.PollResponse.directives:type_name -> switchgear.link.v1.Directive
+	32, // 8: switchgear.link.v1.PollResponse.poll_after:type_name -> google.protobuf.Duration
+	32, // 9: switchgear.link.v1.PollResponse.session_ttl:type_name -> google.protobuf.Duration
+	13, // 10: switchgear.link.v1.Hello.replica:type_name -> switchgear.link.v1.Replica
+	20, // 11: switchgear.link.v1.Hello.held:type_name -> switchgear.link.v1.Directive
+	12, // 12: switchgear.link.v1.Replica.service:type_name -> switchgear.link.v1.Service
+	12, // 13: switchgear.link.v1.Circuit.caller:type_name -> switchgear.link.v1.Service
+	12, // 14: switchgear.link.v1.Circuit.callee:type_name -> switchgear.link.v1.Service
+	16, // 15: switchgear.link.v1.Report.circuits:type_name -> switchgear.link.v1.CircuitReport
+	26, // 16: switchgear.link.v1.Report.answers:type_name -> switchgear.link.v1.Answer
+	12, // 17: switchgear.link.v1.CircuitReport.callee:type_name -> switchgear.link.v1.Service
+	27, // 18: switchgear.link.v1.CircuitReport.settings:type_name -> switchgear.link.v1.Settings
+	0,  // 19: switchgear.link.v1.CircuitReport.state:type_name -> switchgear.link.v1.State
+	1,  // 20: switchgear.link.v1.CircuitReport.mode:type_name -> switchgear.link.v1.Mode
+	32, // 21: switchgear.link.v1.CircuitReport.since:type_name -> google.protobuf.Duration
+	17, // 22: switchgear.link.v1.CircuitReport.cells:type_name -> switchgear.link.v1.Cell
+	32, // 23: switchgear.link.v1.CircuitReport.call_timeout:type_name -> google.protobuf.Duration
+	18, // 24: switchgear.link.v1.Cell.buckets:type_name -> switchgear.link.v1.Bucket
+	20, // 25: switchgear.link.v1.Directives.directives:type_name -> switchgear.link.v1.Directive
+	14, // 26: switchgear.link.v1.Directive.circuit:type_name -> switchgear.link.v1.Circuit
+	22, // 27: switchgear.link.v1.Directive.epoch:type_name -> switchgear.link.v1.Epoch
+	32, // 28: switchgear.link.v1.Directive.ttl:type_name -> google.protobuf.Duration
+	23, // 29: switchgear.link.v1.Directive.gate:type_name -> switchgear.link.v1.Gate
+	24, // 30: switchgear.link.v1.Directive.parts:type_name -> switchgear.link.v1.PartGate
+	25, // 31: switchgear.link.v1.Directive.leases:type_name -> switchgear.link.v1.Lease
+	21, // 32: switchgear.link.v1.Directive.override:type_name -> switchgear.link.v1.Override
+	27, // 33: switchgear.link.v1.Directive.settings:type_name -> switchgear.link.v1.Settings
+	1,  // 34: switchgear.link.v1.Override.mode:type_name -> switchgear.link.v1.Mode
+	32, // 35: switchgear.link.v1.Override.ttl:type_name -> google.protobuf.Duration
+	0,  // 36: switchgear.link.v1.Gate.state:type_name -> switchgear.link.v1.State
+	23, // 37: switchgear.link.v1.PartGate.gate:type_name -> switchgear.link.v1.Gate
+	21, // 38: switchgear.link.v1.PartGate.override:type_name -> switchgear.link.v1.Override
+	32, // 39: switchgear.link.v1.Lease.ttl:type_name -> google.protobuf.Duration
+	14, // 40: switchgear.link.v1.Answer.circuit:type_name -> switchgear.link.v1.Circuit
+	4,  // 41: switchgear.link.v1.Answer.verdict:type_name -> switchgear.link.v1.Verdict
+	5,  // 42: switchgear.link.v1.Answer.kind:type_name -> switchgear.link.v1.Kind
+	32, // 43: switchgear.link.v1.Answer.latency:type_name -> google.protobuf.Duration
+	29, // 44: switchgear.link.v1.Settings.breaker:type_name -> switchgear.link.v1.BreakerSettings
+	32, // 45: switchgear.link.v1.Settings.call_timeout:type_name -> google.protobuf.Duration
+	2,  // 46: switchgear.link.v1.Settings.when_all_bad:type_name -> switchgear.link.v1.WhenAllBad
+	32, // 47: switchgear.link.v1.Settings.grading_delay:type_name -> google.protobuf.Duration
+	28, // 48: switchgear.link.v1.Settings.active_check:type_name -> switchgear.link.v1.ActiveCheck
+	32, // 49: switchgear.link.v1.ActiveCheck.interval:type_name -> google.protobuf.Duration
+	32, // 50: switchgear.link.v1.BreakerSettings.window_duration:type_name -> google.protobuf.Duration
+	32, // 51: switchgear.link.v1.BreakerSettings.slow_call_duration_threshold:type_name -> google.protobuf.Duration
+	30, // 52: switchgear.link.v1.BreakerSettings.wait:type_name -> switchgear.link.v1.Wait
+	32, // 53: switchgear.link.v1.BreakerSettings.max_wait_duration_in_half_open_state:type_name -> google.protobuf.Duration
+	31, // 54: switchgear.link.v1.BreakerSettings.ramp:type_name -> switchgear.link.v1.Ramp
+	32, // 55: switchgear.link.v1.BreakerSettings.max_retry_after:type_name -> google.protobuf.Duration
+	1,  // 56: switchgear.link.v1.BreakerSettings.mode:type_name -> switchgear.link.v1.Mode
+	3,  // 57: switchgear.link.v1.Wait.shape:type_name -> switchgear.link.v1.WaitShape
+	32, // 58: switchgear.link.v1.Wait.base:type_name -> google.protobuf.Duration
+	32, // 59: switchgear.link.v1.Wait.max:type_name -> google.protobuf.Duration
+	32, // 60: switchgear.link.v1.Ramp.step_duration:type_name -> google.protobuf.Duration
+	32, // 61: switchgear.link.v1.Ramp.window:type_name -> google.protobuf.Duration
+	6,  // 62: switchgear.link.v1.LinkService.Attach:input_type -> switchgear.link.v1.AttachRequest
+	8,  // 63: switchgear.link.v1.LinkService.Poll:input_type -> switchgear.link.v1.PollRequest
+	7,  // 64: switchgear.link.v1.LinkService.Attach:output_type -> switchgear.link.v1.AttachResponse
+	9,  // 65: switchgear.link.v1.LinkService.Poll:output_type -> switchgear.link.v1.PollResponse
+	64, // [64:66] is the sub-list for method output_type
+	62, // [62:64] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_switchgear_link_v1_link_proto_init() }
@@ -2746,7 +2918,7 @@ func file_switchgear_link_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_switchgear_link_v1_link_proto_rawDesc), len(file_switchgear_link_v1_link_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

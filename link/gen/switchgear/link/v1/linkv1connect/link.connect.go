@@ -40,6 +40,8 @@ const (
 const (
 	// LinkServiceAttachProcedure is the fully-qualified name of the LinkService's Attach RPC.
 	LinkServiceAttachProcedure = "/switchgear.link.v1.LinkService/Attach"
+	// LinkServicePollProcedure is the fully-qualified name of the LinkService's Poll RPC.
+	LinkServicePollProcedure = "/switchgear.link.v1.LinkService/Poll"
 )
 
 // LinkServiceClient is a client for the switchgear.link.v1.LinkService service.
@@ -47,6 +49,10 @@ type LinkServiceClient interface {
 	// Attach joins a replica to the fleet for as long as the stream lasts. The
 	// replica sends hello, then reports; the daemon sends welcome, then directives.
 	Attach(context.Context) (*connect.BidiStreamForClientSimple[v1.AttachRequest, v1.AttachResponse], error)
+	// Poll is the same for who has no streams: a report in, directives out. What
+	// the polls of one replica have in common is its session, which ends when it is
+	// not heard for session_ttl.
+	Poll(context.Context, *v1.PollRequest) (*v1.PollResponse, error)
 }
 
 // NewLinkServiceClient constructs a client for the switchgear.link.v1.LinkService service. By
@@ -66,12 +72,19 @@ func NewLinkServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(linkServiceMethods.ByName("Attach")),
 			connect.WithClientOptions(opts...),
 		),
+		poll: connect.NewClient[v1.PollRequest, v1.PollResponse](
+			httpClient,
+			baseURL+LinkServicePollProcedure,
+			connect.WithSchema(linkServiceMethods.ByName("Poll")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // linkServiceClient implements LinkServiceClient.
 type linkServiceClient struct {
 	attach *connect.Client[v1.AttachRequest, v1.AttachResponse]
+	poll   *connect.Client[v1.PollRequest, v1.PollResponse]
 }
 
 // Attach calls switchgear.link.v1.LinkService.Attach.
@@ -79,11 +92,24 @@ func (c *linkServiceClient) Attach(ctx context.Context) (*connect.BidiStreamForC
 	return c.attach.CallBidiStreamSimple(ctx)
 }
 
+// Poll calls switchgear.link.v1.LinkService.Poll.
+func (c *linkServiceClient) Poll(ctx context.Context, req *v1.PollRequest) (*v1.PollResponse, error) {
+	response, err := c.poll.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // LinkServiceHandler is an implementation of the switchgear.link.v1.LinkService service.
 type LinkServiceHandler interface {
 	// Attach joins a replica to the fleet for as long as the stream lasts. The
 	// replica sends hello, then reports; the daemon sends welcome, then directives.
 	Attach(context.Context, *connect.BidiStream[v1.AttachRequest, v1.AttachResponse]) error
+	// Poll is the same for who has no streams: a report in, directives out. What
+	// the polls of one replica have in common is its session, which ends when it is
+	// not heard for session_ttl.
+	Poll(context.Context, *v1.PollRequest) (*v1.PollResponse, error)
 }
 
 // NewLinkServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -99,10 +125,18 @@ func NewLinkServiceHandler(svc LinkServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(linkServiceMethods.ByName("Attach")),
 		connect.WithHandlerOptions(opts...),
 	)
+	linkServicePollHandler := connect.NewUnaryHandlerSimple(
+		LinkServicePollProcedure,
+		svc.Poll,
+		connect.WithSchema(linkServiceMethods.ByName("Poll")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/switchgear.link.v1.LinkService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case LinkServiceAttachProcedure:
 			linkServiceAttachHandler.ServeHTTP(w, r)
+		case LinkServicePollProcedure:
+			linkServicePollHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -114,4 +148,8 @@ type UnimplementedLinkServiceHandler struct{}
 
 func (UnimplementedLinkServiceHandler) Attach(context.Context, *connect.BidiStream[v1.AttachRequest, v1.AttachResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("switchgear.link.v1.LinkService.Attach is not implemented"))
+}
+
+func (UnimplementedLinkServiceHandler) Poll(context.Context, *v1.PollRequest) (*v1.PollResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("switchgear.link.v1.LinkService.Poll is not implemented"))
 }
