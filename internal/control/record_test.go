@@ -64,7 +64,7 @@ func TestWhatFailsTeachesNothing(t *testing.T) {
 	f.play(2*time.Minute, 2)
 	f.step(Input{Order: &Order{ID: "o", Action: Pause, Namespace: "t", Author: "alice", Reason: "drill", TTL: 10 * time.Minute}})
 	before := f.known(edge).record.normal()
-	f.play(3*time.Minute, 100)
+	f.play(time.Minute, 100)
 	if f.state() != breaker.Closed {
 		t.Fatal("it opens though automation is paused")
 	}
