@@ -71,6 +71,9 @@ func (p *port) Obey(ds []fleet.Directive) {
 
 func (p *port) Linked(address string, err error) {
 	was := p.linked.Swap(err == nil)
+	p.mu.Lock()
+	p.replica.Linked((*Manager)(p).now(), err == nil)
+	p.mu.Unlock()
 	if err == nil {
 		p.linkUps.Add(1)
 	} else {

@@ -193,3 +193,26 @@ func ExampleNewControl() {
 	control.Direct(ledger, switchgeartest.Directive{State: switchgear.Open, Why: "a test"})
 	fmt.Println(pay(context.Background(), m)) // the fallback
 }
+
+// What the fleet does not see any more it must not keep a process from.
+func TestAProcessWhoseDaemonIsGoneProtectsItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t)
+		control := switchgeartest.NewControl(t, m)
+		control.Direct(ledger, switchgeartest.Directive{State: switchgear.Closed, Why: "all is well"})
+		_ = pay(t.Context(), m)
+		control.Stop()
+		switchgeartest.Turn(5 * time.Second)
+		b, through := m.Breaker(ledger), 0
+		for range 500 {
+			_, _ = switchgear.Do(t.Context(), b, func(context.Context) (int, error) {
+				through++
+				return 0, errors.New("down")
+			})
+			switchgeartest.Turn(20 * time.Millisecond)
+		}
+		if through > 100 {
+			t.Errorf("%d of 500 calls let through to what is down, with a word of a minute that says closed", through)
+		}
+	})
+}

@@ -7,8 +7,9 @@ import (
 
 // Own control is control over the one replica of a process. It decides for
 // circuits without thresholds while the fleet does not: there is no daemon, its
-// word has had its time, or it only shows what it would do. Where the fleet's word
-// ends, own control goes on from it.
+// word has had its time, it only shows what it would do, or the link is lost and the
+// word holds nothing back: a fleet that sees nothing must not keep a process from
+// protecting itself. Where the fleet's word ends, own control goes on from it.
 
 // Govern says that own control is there: it takes what OwnReport gives, each time
 // that Sample was called, and hands its words to ObeyOwn.
@@ -20,8 +21,24 @@ func (c *Circuit) governed() bool { return c.replica.isGoverned && c.Settings().
 // alone reports whether own control decides: from one step before the fleet's word
 // ends on, so that nothing comes between the two.
 func (c *Circuit) alone(now time.Duration) bool {
-	return c.governed() && (!c.held.Enforce || c.held.till <= now+BucketWidth)
+	return c.governed() && (!c.held.Enforce || c.held.till <= now+BucketWidth || c.held.calm() && c.replica.deaf(now))
 }
+
+// deafAfter is how long a link may be lost, as by a daemon's restart, before words
+// that hold nothing back are obeyed no more.
+const deafAfter = 3 * time.Second
+
+// Linked says that the link is up, or that it is lost.
+func (r *Replica) Linked(now time.Duration, up bool) {
+	switch {
+	case up:
+		r.lostAt = 0
+	case r.lostAt == 0:
+		r.lostAt = now
+	}
+}
+
+func (r *Replica) deaf(now time.Duration) bool { return r.lostAt != 0 && now-r.lostAt >= deafAfter }
 
 // deciding is the word of who decides.
 func (c *Circuit) deciding(now time.Duration) *standing {

@@ -130,3 +130,27 @@ func TestWithoutALinkACalmCircuitSleeps(t *testing.T) {
 		t.Error("a circuit that nobody calls keeps its process awake")
 	}
 }
+
+func TestACalmWordYieldsWhereTheLinkIsLost(t *testing.T) {
+	for name, state := range map[string]breaker.State{"calm": breaker.Closed, "open": breaker.Open} {
+		t.Run(name, func(t *testing.T) {
+			p := newProcess(t)
+			p.Govern()
+			c := p.guard()
+			p.call(c, breaker.Outcome{})
+			p.Obey(p.now, said(1, Gate{State: state, Share: 1, Generation: 2}))
+			p.Linked(p.now, false)
+			p.pass(deafAfter - BucketWidth)
+			p.Sample(p.now)
+			if byFleet, _ := p.Led(p.now); byFleet != 1 {
+				t.Error("a link may be lost for a moment")
+			}
+			p.pass(2 * BucketWidth)
+			p.Sample(p.now)
+			byFleet, byOwn := p.Led(p.now)
+			if calm := state == breaker.Closed; calm != (byOwn == 1) || calm == (byFleet == 1) {
+				t.Errorf("the fleet decides for %d, own control for %d", byFleet, byOwn)
+			}
+		})
+	}
+}

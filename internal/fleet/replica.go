@@ -32,7 +32,8 @@ type Replica struct {
 	active     []*Circuit
 	answers    []Answer
 	sequence   uint64
-	greeted    bool // somebody reads the link's reports
+	greeted    bool          // somebody reads the link's reports
+	lostAt     time.Duration // when the link was, 0 while it is up
 	isGoverned bool
 	read       [readers]struct {
 		last   time.Duration // when it was
