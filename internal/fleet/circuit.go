@@ -123,6 +123,9 @@ func (c *Circuit) CallTimeout() time.Duration {
 func (c *Circuit) Update(s *policy.Settings) {
 	old := c.settings.Swap(s)
 	c.Breaker.Update(&s.Breaker)
+	for _, x := range c.Instances() {
+		x.Update(obedient(s.Breaker.Mode))
+	}
 	if old.Revision == s.Revision && old.Same(s) {
 		return
 	}
@@ -142,7 +145,7 @@ func (c *Circuit) Instance(name string) *Instance {
 		return nil
 	}
 	x := &Instance{Name: name, circuit: c}
-	x.Breaker = breaker.New(&obedient, breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + name), Owner: (*instanceOwner)(x)})
+	x.Breaker = breaker.New(obedient(c.Settings().Breaker.Mode), breaker.Options{Clock: c.replica.clock, Seed: c.replica.seed(c.ID.String() + "@" + name), Owner: (*instanceOwner)(x)})
 	if p.instances == nil {
 		p.instances = make(map[string]*Instance)
 	}
@@ -237,8 +240,21 @@ func (c *Circuit) Idle(now, since time.Duration) bool {
 		(c.watch == nil || !c.active && c.held.till <= now && len(c.ruled) == 0)
 }
 
-// obedient are the settings of an instance's breaker: no rule of its own.
-var obedient = breaker.Settings{}.WithDefaults()
+// obedient are the settings of an instance's breaker: no rule of its own, and no
+// more done with what it is told than with what its circuit is.
+func obedient(m breaker.Mode) *breaker.Settings {
+	if m == breaker.ForcedOpen {
+		m = breaker.Enforce // the circuit rejects all by itself
+	}
+	return &obedientIn[m]
+}
+
+var obedientIn = func() (in [breaker.ForcedOpen]breaker.Settings) {
+	for m := range in {
+		in[m] = breaker.Settings{Mode: breaker.Mode(m)}.WithDefaults()
+	}
+	return in
+}()
 
 // circuitOwner is the circuit as its breaker's Owner: it runs within calls, so it
 // notes and returns.

@@ -154,3 +154,26 @@ func TestACalmWordYieldsWhereTheLinkIsLost(t *testing.T) {
 		})
 	}
 }
+
+func TestInstancesAreHeldNoMoreThanTheirCircuit(t *testing.T) {
+	p := newProcess(t)
+	c := p.guard()
+	x := c.Instance("a")
+	p.Obey(p.now, Directive{
+		Circuit: edge, Epoch: Epoch{Incarnation: 1, Counter: 1}, TTL: time.Minute, Enforce: true, Gate: Gate{Share: 1},
+		Parts: []Part{{Instance: "a", Gate: Gate{State: breaker.Open, Generation: 2}}},
+	})
+	if _, err := x.Acquire(); err == nil {
+		t.Fatal("an open instance takes calls: nothing is shown")
+	}
+	for _, m := range []breaker.Mode{breaker.MetricsOnly, breaker.Off} {
+		s := policy.Default()
+		s.Breaker.Mode = m
+		c.Update(&s)
+		for _, name := range []string{"a", "made later"} {
+			if _, err := c.Instance(name).Acquire(); err != nil {
+				t.Errorf("%v, instance %s: %v", m, name, err)
+			}
+		}
+	}
+}

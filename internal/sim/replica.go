@@ -24,6 +24,7 @@ type Replica struct {
 
 	world    *World
 	half     *fleet.Replica
+	own      *control.Solo // nil without
 	circuits []*fleet.Circuit
 	cut      bool // from every daemon
 	stopped  bool
@@ -46,6 +47,9 @@ func (w *World) AddReplica(service policy.Service, name string) *Replica {
 	r := &Replica{Name: name, world: w, last: w.now}
 	id := fleet.ReplicaID{Service: service, Name: name, Incarnation: w.born}
 	r.half = fleet.NewReplica(id, w.clock, w.rng.Uint64(), (*sink)(r))
+	if w.OwnControl {
+		r.own = control.NewSolo(r.half, w.born)
+	}
 	w.replicas = append(w.replicas, r)
 	w.byService[service] = append(w.byService[service], r)
 	w.byID[id] = r
@@ -115,10 +119,13 @@ func (r *Replica) connect(d *Daemon) {
 // linked reports whether anybody hears the replica.
 func (r *Replica) linked() bool { return !r.cut && len(r.world.daemons) > 0 }
 
+// sampled reports whether anybody reads what the replica samples.
+func (r *Replica) sampled() bool { return (r.world.attached || r.own != nil) && !r.stopped }
+
 // Touch tells that a call of the replica was made, rejected or has ended: a
 // bucket is to be sampled when it ends.
 func (r *Replica) Touch() {
-	if !r.world.attached || r.stopped {
+	if !r.sampled() {
 		return // nobody will ever ask
 	}
 	since := r.world.now - r.last
@@ -145,7 +152,11 @@ func (b *beat) Happen() {
 		return // another was planned sooner, or there is nobody any more
 	}
 	r.next, r.last = 0, w.now
+	r.half.Linked(w.now, r.linked())
 	r.half.Sample(w.now)
+	if r.own != nil {
+		r.own.Step(w.now)
+	}
 	if r.linked() && r.half.Due(w.now) <= w.now {
 		if rep, ok := r.half.Report(w.now); ok {
 			if r.Distort != nil {
@@ -159,6 +170,9 @@ func (b *beat) Happen() {
 	}
 	if at := r.half.Wake(); at < w.now+fleet.CalmInterval {
 		r.plan(max(at, w.now+fleet.BucketWidth))
+	}
+	if r.own != nil && r.own.Due() < w.now+fleet.CalmInterval {
+		r.plan(max(r.own.Due(), w.now+10*time.Millisecond))
 	}
 	if r.linked() {
 		r.plan(max(r.half.Due(w.now), w.now+10*time.Millisecond))
@@ -251,7 +265,7 @@ func (s *sink) Find(id policy.Circuit) *fleet.Circuit {
 // Due comes from within calls: what is due is looked up once they are over.
 func (s *sink) Due() {
 	r := (*Replica)(s)
-	if r.looking || !r.world.attached || r.stopped {
+	if r.looking || !r.sampled() {
 		return
 	}
 	r.looking = true

@@ -32,6 +32,9 @@ type World struct {
 	Changed func(*Replica, Change)
 	// Configure, if set, has the last word on a daemon's configuration.
 	Configure func(*control.Config)
+	// OwnControl lets each replica decide for itself where no daemon does, as a
+	// process does; without it breakers have their own rules only.
+	OwnControl bool
 	// MaxEvents that may happen, and MaxWaiting that may be planned, before Run
 	// returns early; 0 is no bound.
 	MaxEvents  uint64

@@ -77,6 +77,7 @@ func build(s *Scenario, o *Options) *mesh {
 	m := &mesh{Scenario: s, hooks: o.Hooks, unmarked: o.Unmarked, w: sim.New(s.Seed), byID: make(map[policy.Circuit]*circuit)}
 	m.w.LinkDelay, m.w.LinkJitter, m.w.LinkLoss = s.Link.Delay, s.Link.Jitter, s.Link.LossPercent/100
 	m.w.Configure = o.Configure
+	m.w.OwnControl = true
 	m.w.Changed = m.changed
 	m.w.Inputs = o.Inputs
 	m.w.MaxEvents, m.w.MaxWaiting = MaxEvents, maxWaiting
