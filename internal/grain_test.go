@@ -54,7 +54,7 @@ var grain = []struct {
 	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/process", nil, "processes are started and ended by who does not know what they do"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/process", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
-	{"/server/live", []string{"", "/breakerhttp", "/link", "/internal/sim/story", "/server/process", "/server/proxy"}, "real parts are measured from outside, and told as the story's rows are"},
+	{"/server/live", []string{"", "/policy", "/breakerhttp", "/link", "/internal/sim/story", "/server/process", "/server/proxy"}, "real parts are measured from outside, and told as the story's rows are"},
 	{"/server/scale", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/link", "/link/gen", "/link/wire", "/server/app", "/server/bus", "/server/process", "/server/gen"}, "a scale weighs each part as it is, alone and together"},
 	{"/server/cli", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim/evaluate", "/internal/sim/scenario", "/internal/sim/story", "/server/api", "/server/app", "/server/config", "/server/demo", "/server/live", "/server/policies", "/server/proxy", "/server/scale", "/server/gen"}, "commands call; nothing calls commands"},
 	{"/server/cmd/switchgear", []string{"/server/cli", "/server/process"}, "main does nothing but begin"},

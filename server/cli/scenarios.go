@@ -80,7 +80,11 @@ then no peers are played. Exits with 1 where something measured is not kept.`,
 			if err := errors.Join(failed...); err != nil {
 				return err
 			}
-			return showScenarios(cmd, story.Rows(o, results), asJSON, asMarkdown)
+			rows := story.Rows(o, results)
+			if err := live.InProcess(rows); err != nil {
+				return err
+			}
+			return showScenarios(cmd, rows, asJSON, asMarkdown)
 		},
 	}
 	f := cmd.Flags()

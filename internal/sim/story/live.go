@@ -26,3 +26,9 @@ func LivePending(scenario int, measure, op string, promised float64, pending str
 func nameOf(scenario int) string {
 	return chapters[slices.IndexFunc(chapters, func(c chapter) bool { return c.number == scenario })].name
 }
+
+// Settle gives a row that was pending its figure, measured elsewhere.
+func (r *Row) Settle(measured float64) {
+	p := promise{op: r.Op, promised: r.Promised}
+	r.Measured, r.Kept, r.Pending, r.Seeds = &measured, p.holds(measured), "", 1
+}
