@@ -357,7 +357,7 @@ func tunnel(t *testing.T, to string) (address string, silence *atomic.Bool) {
 func TestWhatALinkLosesIsCountedAndTold(t *testing.T) {
 	d, r := newDaemon(t), newReplica()
 	address, silent := tunnel(t, strings.TrimPrefix(d.address, "http://"))
-	l := attached(t, r, address, option(func(o *options) { o.pingAfter, o.pingWait = 20*time.Millisecond, 50*time.Millisecond }))
+	l := attached(t, r, address, option(func(o *options) { o.pingAfter, o.pingWait = 100*time.Millisecond, 2*time.Second }))
 	r.up(t)
 	r.reports <- fleet.Report{Sequence: 1}
 	until(t, d.heard, isReport)
