@@ -133,8 +133,12 @@ func (m *Mind) openSick(c *circuit) bool {
 	if m.ordered(c) != "" || m.cfg.Without.Locate || m.cfg.Without.Quorum {
 		return false
 	}
-	sick := c.sick(m.now)
-	for _, r := range sick {
+	sick, ends := c.sick(m.now), c.ownEnds()
+	for i, r := range sick {
+		if c.mostly(ends+i+1) && m.hold(c) {
+			sick = sick[:i]
+			break // with most replicas the circuit would be as good as open
+		}
 		w := r.recent.sum(m.now, demandSteps)
 		r.own, c.apart = c.target(m.now), true
 		r.own.flow.seed(m.now, &r.demand)
@@ -145,6 +149,9 @@ func (m *Mind) openSick(c *circuit) bool {
 		c.dirty = true
 	}
 	if len(sick) > 0 {
+		if !c.mostly(ends) {
+			m.counted(c)
+		}
 		// Their failures are explained.
 		c.record.drop(m.now)
 		c.whole.flow.forget()

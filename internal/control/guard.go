@@ -45,6 +45,11 @@ func (m *Mind) unlessHeld(c *circuit, open func()) {
 	open()
 	c.whole.gate.Reason += c.waited
 	c.waited = ""
+	m.counted(c)
+}
+
+// counted adds a circuit that has just been opened to this step's headcount.
+func (m *Mind) counted(c *circuit) {
 	if n := m.counts[c.id.Callee.Namespace]; n != nil && c.occupies() {
 		n.open++
 	}
@@ -77,10 +82,27 @@ func (c *circuit) heldNow(now time.Duration) string {
 }
 
 // occupies reports whether a circuit is one of those that automation holds open.
-// On its way back it still is: it can relapse.
+// On its way back it still is: it can relapse. One that most of its replicas hold
+// open, each by itself, is as good as open.
 func (c *circuit) occupies() bool {
-	return c.whole.gate.State != breaker.Closed || c.whole.gate.Phase == "ramp"
+	return c.whole.gate.State != breaker.Closed || c.whole.gate.Phase == "ramp" || c.mostly(c.ownEnds())
 }
+
+// ownEnds counts the replicas that have a word of their own.
+func (c *circuit) ownEnds() (n int) {
+	if !c.apart {
+		return 0
+	}
+	for _, r := range c.rows {
+		if r.own != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// mostly reports whether so many are most of the circuit's replicas.
+func (c *circuit) mostly(replicas int) bool { return 2*replicas > len(c.rows) }
 
 // counts reports whether a circuit is one of its namespace's: of those that nobody
 // reports any more, only what is held open.

@@ -76,7 +76,9 @@ func (t *target) recovered() bool {
 		if s.calls == 0 {
 			continue
 		}
-		share := (ok + 0.1) / (n + 5)
+		// Where more than half go well is no outage: what went well before a relapse
+		// must not ask for more than probes can bring.
+		share := min((ok+0.1)/(n+5), 0.5)
 		good := float64(s.calls - s.spoilt)
 		sum = max(0, sum+good*math.Log(healthy/share)+float64(s.spoilt)*math.Log((1-healthy)/(1-share)))
 		ok, n = ok+good, n+float64(s.calls)
