@@ -149,8 +149,9 @@ func (m *Manager) Service() string { return m.service.String() }
 // Port is where package link connects the manager to a daemon.
 func (m *Manager) Port() fleet.Port { return (*port)(m) }
 
-// Close ends the manager's goroutines and its event iterators, and saves the state
-// where there is a cache. Breakers go on deciding by themselves.
+// Close ends the manager's goroutines and its event iterators, saves the state
+// where there is a cache, and has a link send what is left and end: to wait for
+// that, close the link first. Breakers go on deciding by themselves.
 func (m *Manager) Close() error {
 	m.life.Lock()
 	if !m.closed {

@@ -40,6 +40,8 @@ func (p *port) Next(ctx context.Context) (fleet.Report, error) {
 		select {
 		case <-ctx.Done():
 			return m.last(ctx)
+		case <-m.done:
+			return m.final(), nil
 		case <-m.due:
 		case <-timer:
 		}
@@ -52,9 +54,14 @@ func (m *Manager) last(ctx context.Context) (fleet.Report, error) {
 	if !errors.Is(cause, fleet.ErrClosing) {
 		return fleet.Report{}, cause
 	}
+	return m.final(), nil
+}
+
+// final is all that is left to tell: the link ends with it.
+func (m *Manager) final() fleet.Report {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.replica.Final(m.now()), nil
+	return m.replica.Final(m.now())
 }
 
 func (p *port) Obey(ds []fleet.Directive) {

@@ -67,3 +67,29 @@ func TestHotSuccessesAreReportedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestAClosedManagerTellsAllThatIsLeftAndEndsItsLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := New(Config{Service: "web", Replica: "web-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := m.Port()
+		p.Hello()
+		_, _ = Do(t.Context(), m.Breaker(Key{Callee: "ledger"}), func(context.Context) (int, error) { return 1, nil })
+		go func() {
+			synctest.Wait()
+			_ = m.Close()
+		}()
+		for range 3 {
+			r, err := p.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Final {
+				return
+			}
+		}
+		t.Error("no final report after the manager's end")
+	})
+}
