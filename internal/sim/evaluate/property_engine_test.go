@@ -14,7 +14,7 @@ import (
 // 0.2 s are calm: nothing opens and all is let through. From 0.25 of the room on a
 // sudden step looks for a moment like a queue that grows, and is limited.
 func TestPropertyCalmNeverOpens(t *testing.T) {
-	tryOut(t, func(x *trial) {
+	tryMostly(t, 1, func(x *trial) {
 		e := x.episode(40*time.Second, 1, 300)
 		e.Calm.Fail = x.in(0, .35)
 		worse := e.Calm
@@ -46,7 +46,7 @@ func TestPropertyCalmNeverOpens(t *testing.T) {
 // 0.02 of the utility and one opening, but where a fault comes and goes within
 // seconds or fails just about what opens, when it is seen decides.
 func TestPropertySplitOverReplicasChangesLittle(t *testing.T) {
-	tryOut(t, func(x *trial) {
+	tryMostly(t, 1, func(x *trial) {
 		e := x.episode(50*time.Second, 20, 250)
 		kind := []string{"outage", "brown-out", "flapping", "short capacity"}[x.IntN(4)]
 		bad, end := e.Calm, onset+20*time.Second
@@ -111,7 +111,7 @@ func TestPropertyFullFailureShutsAllAtOnce(t *testing.T) {
 // Of hangs
 // up to five are out before the first one tells.
 func TestPropertyProbesKeepTheirBudget(t *testing.T) {
-	tryOut(t, func(x *trial) {
+	tryMostly(t, 1, func(x *trial) {
 		e := x.episode(onset+x.span(10*time.Second, 60*time.Second), 2, 400)
 		hangs := x.outage(e, e.Duration)
 		v := x.live(e)
@@ -193,7 +193,7 @@ func TestPropertyOverloadIsLimitedNotOpened(t *testing.T) {
 // A queue that is longer than callers wait answers in vain, and all it tells are
 // time-outs: it takes longer to find what it can.
 func TestPropertyALongQueueStillAnswers(t *testing.T) {
-	tryOut(t, func(x *trial) {
+	tryMostly(t, 1, func(x *trial) {
 		e := x.episode(onset+20*time.Second, 50, 400)
 		low := e.Calm
 		low.Capacity = e.Calm.Rate / x.in(1.2, 3)

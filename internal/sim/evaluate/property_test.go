@@ -35,8 +35,15 @@ type trial struct {
 }
 
 // tryOut tries a property on seeds: of eighty, one is of 1,000 replicas, four of
-// 200, a third of 10 and the others of 1.
+// 200, a third of 10 and the others of 1. It must hold on each.
 func tryOut(t *testing.T, rule func(*trial)) {
+	t.Helper()
+	tryMostly(t, 0, rule)
+}
+
+// tryMostly is for what chance has a part in: it may fail on so many seeds of a
+// hundred, rounded down.
+func tryMostly(t *testing.T, tolerated int, rule func(*trial)) {
 	t.Helper()
 	t.Parallel()
 	first, last := uint64(1), uint64(*seedCount)
@@ -48,6 +55,7 @@ func tryOut(t *testing.T, rule func(*trial)) {
 	for _, c := range t.Name() {
 		shift = 31*shift + uint64(c)
 	}
+	failed := 0
 	for seed := first; seed <= last; seed++ {
 		x := &trial{TB: t, Rand: rand.New(rand.NewPCG(seed, 0x9a)), seed: seed, callers: 1}
 		switch n := (seed + shift) % 80; {
@@ -60,8 +68,12 @@ func tryOut(t *testing.T, rule func(*trial)) {
 		}
 		rule(x)
 		if x.failed {
+			failed++
 			t.Logf("again: go test ./internal/sim/evaluate -run '^%s$' -seed %d", t.Name(), seed)
 		}
+	}
+	if most := int(last-first+1) * tolerated / 100; failed > most {
+		t.Errorf("%d of %d seeds fail: %d may", failed, last-first+1, most)
 	}
 }
 
@@ -69,7 +81,7 @@ func tryOut(t *testing.T, rule func(*trial)) {
 func (x *trial) Errorf(format string, args ...any) {
 	x.Helper()
 	x.failed = true
-	x.TB.Errorf("seed %d, %d replicas: "+format, append([]any{x.seed, x.callers}, args...)...)
+	x.Logf("seed %d, %d replicas: "+format, append([]any{x.seed, x.callers}, args...)...)
 }
 
 func (x *trial) in(lo, hi float64) float64  { return lo + (hi-lo)*x.Float64() }
