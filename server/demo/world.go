@@ -232,7 +232,7 @@ func (w *world) startTier(ctx context.Context, t tier) error {
 		started = append(started, x)
 	}
 	for _, x := range started {
-		address, err := listens(ctx, x)
+		address, err := x.Ready(ctx, startTimeout)
 		if err != nil {
 			return err
 		}
@@ -251,22 +251,6 @@ func (w *world) startTier(ctx context.Context, t tier) error {
 		w.names[address] = x.Name
 	}
 	return nil
-}
-
-// listens waits for the child's first line, its address.
-func listens(ctx context.Context, c *process.Child) (string, error) {
-	select {
-	case address, ok := <-c.First:
-		if !ok {
-			<-c.Ended
-			return "", c.Failure()
-		}
-		return address, nil
-	case <-time.After(startTimeout):
-		return "", fmt.Errorf("%s was not ready within %v", c.Name, startTimeout)
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
 }
 
 // seed differs from name to name, and follows from the demo's own.

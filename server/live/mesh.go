@@ -129,7 +129,7 @@ func (m *mesh) start(ctx context.Context, s *spec, seed uint64) (err error) {
 		}
 	}
 	for _, h := range m.processes {
-		if h.orders, err = listens(ctx, h.child); err != nil {
+		if h.orders, err = h.child.Ready(ctx, startTimeout); err != nil {
 			return err
 		}
 	}
@@ -250,21 +250,6 @@ func (m *mesh) hear(h *host, text string) {
 	}
 	if l.Change != nil && len(m.changes) < maxTold {
 		m.changes = append(m.changes, told[change]{at, l.Replica, *l.Change})
-	}
-}
-
-func listens(ctx context.Context, c *process.Child) (string, error) {
-	select {
-	case address, ok := <-c.First:
-		if !ok {
-			<-c.Ended
-			return "", c.Failure()
-		}
-		return address, nil
-	case <-time.After(startTimeout):
-		return "", fmt.Errorf("%s was not ready within %v", c.Name, startTimeout)
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
 	}
 }
 

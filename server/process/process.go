@@ -4,6 +4,7 @@ package process
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -124,6 +125,22 @@ func (n *Nursery) Start(binary, name string, args, environment []string, lines f
 		}
 	}()
 	return c, nil
+}
+
+// Ready waits for the child's first line, which says that it is ready, and where.
+func (c *Child) Ready(ctx context.Context, timeout time.Duration) (string, error) {
+	select {
+	case line, ok := <-c.First:
+		if !ok {
+			<-c.Ended
+			return "", c.Failure()
+		}
+		return line, nil
+	case <-time.After(timeout):
+		return "", fmt.Errorf("%s was not ready within %v", c.Name, timeout)
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }
 
 // Failure says how the child ended, with its last words.
