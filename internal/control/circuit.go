@@ -119,7 +119,7 @@ func (c *circuit) row(id fleet.ReplicaID) (_ *row, first bool) {
 	if found {
 		return c.rows[at], false
 	}
-	r := &row{id: id, window: newWindow(c.settings.Breaker.WindowDuration, windowSteps)}
+	r := &row{id: id, window: c.newWindow()}
 	c.rows = slices.Insert(c.rows, at, r)
 	return r, true
 }
@@ -214,17 +214,28 @@ func (c *circuit) take(now time.Duration, r *row, rr *ReplicaReport, cr *fleet.C
 
 // adjust puts the settings that replicas run on in force here.
 func (c *circuit) adjust(s policy.Settings) {
-	if s.Breaker.WindowDuration != c.settings.Breaker.WindowDuration {
-		for _, r := range c.rows {
-			r.window = newWindow(s.Breaker.WindowDuration, windowSteps)
-		}
-	}
+	resized := s.Breaker.WindowDuration != c.settings.Breaker.WindowDuration || s.Automatic() != c.settings.Automatic()
 	if s.OpenAbove != c.settings.OpenAbove {
 		for _, t := range c.targets() {
 			t.flow.fast, t.flow.slow = quickly(s.OpenAbove/100), steadily(s.OpenAbove/100)
 		}
 	}
 	c.settings = s
+	if resized {
+		for _, r := range c.rows {
+			r.window = c.newWindow()
+		}
+	}
+}
+
+// newWindow is a row's for the settings' span. Where no threshold is judged on it,
+// it is there to be looked at, and a few steps do.
+func (c *circuit) newWindow() window {
+	steps := windowSteps
+	if c.settings.Automatic() {
+		steps = demandSteps
+	}
+	return newWindow(c.settings.Breaker.WindowDuration, steps)
 }
 
 // target makes one that is closed.

@@ -60,7 +60,7 @@ func (c *circuit) foldedTo(r *row, route, instance string) (to *row, foldedRoute
 	}
 	if f[byReplica][r.by()] {
 		if c.rest == nil {
-			c.rest = &row{window: newWindow(c.settings.Breaker.WindowDuration, windowSteps)}
+			c.rest = &row{window: c.newWindow()}
 		}
 		r = c.rest
 	}
