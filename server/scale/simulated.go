@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
+	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/internal/fleet"
 	"github.com/datapunk/switchgear/internal/sim"
 	"github.com/datapunk/switchgear/policy"
@@ -23,6 +24,8 @@ type Simulated struct {
 	// replicas, which in a mesh are processes of their own.
 	CPU         float64 `json:"cpu_s_per_virtual_s"`
 	CPUReplicas float64 `json:"cpu_replicas_s_per_virtual_s"`
+	// Of control alone, without what it costs to collect garbage.
+	CPUControl float64 `json:"cpu_control_s_per_virtual_s"`
 	// The greatest memory, and what of the heap replicas and control hold for each
 	// circuit and replica.
 	PeakRSS       uint64  `json:"peak_rss_bytes"`
@@ -37,27 +40,49 @@ func measureSimulated(ctx context.Context, o *Options, r *Result) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	x := &Simulated{Replicas: o.size(10_000, 100), Circuits: 100}
 	seconds := o.size(10, 1)
-	alone, bytes, _, err := x.play(ctx, false, seconds)
+	alone, bytes, _, err := x.play(ctx, noDaemon, seconds)
 	if err != nil {
 		return err
 	}
 	x.BytesReplicas, x.CPUReplicas = bytes, alone
 	o.say("simulated: without a daemon %.2f s for a second, %.0f bytes for each circuit and replica", alone, bytes)
-	if x.CPU, bytes, x.PeakRSS, err = x.play(ctx, true, seconds); err != nil {
+	if x.CPU, bytes, x.PeakRSS, err = x.play(ctx, withDaemon, seconds); err != nil {
 		return err
 	}
 	x.BytesControl = bytes - x.BytesReplicas
+	if x.CPUControl, _, _, err = x.play(ctx, timedControl, o.size(3, 1)); err != nil {
+		return err
+	}
 	r.Simulated = x
 	return nil
 }
 
-func (x *Simulated) play(ctx context.Context, daemon bool, seconds int) (cpu, bytes float64, peak uint64, err error) {
+// What is played: control's time is that of a second mind, which is given all that
+// the daemon's is given.
+const (
+	noDaemon = iota
+	withDaemon
+	timedControl
+)
+
+func (x *Simulated) play(ctx context.Context, what int, seconds int) (cpu, bytes float64, peak uint64, err error) {
 	if err := forgetPeak(); err != nil {
 		return 0, 0, 0, err
 	}
 	before := heap()
 	w := sim.New(1)
-	if daemon {
+	inControl := time.Duration(0)
+	if what == timedControl {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		mind := control.New(control.Config{Daemon: "timed", Incarnation: 1, Seed: 1, Enforce: true})
+		w.Inputs = func(in control.Input) {
+			start := usedByThread()
+			mind.Step(in)
+			inControl += usedByThread() - start
+		}
+	}
+	if what != noDaemon {
 		w.StartDaemon(1)
 	}
 	settings := policy.Default()
@@ -84,10 +109,14 @@ func (x *Simulated) play(ctx context.Context, daemon bool, seconds int) (cpu, by
 		return 0, 0, 0, err
 	}
 	start := used()
+	inControl = 0
 	if err := run(seconds); err != nil {
 		return 0, 0, 0, err
 	}
 	cpu = (used() - start).Seconds() / float64(seconds)
+	if what == timedControl {
+		cpu = inControl.Seconds() / float64(seconds)
+	}
 	if peak, err = memory(os.Getpid(), "VmHWM"); err != nil {
 		return 0, 0, 0, err
 	}

@@ -63,6 +63,7 @@ func (r *Result) figures(t *table) {
 	if x := r.Simulated; x != nil {
 		t.line(fmt.Sprintf("simulated: %d replicas, %d circuits each: processor seconds for a second", x.Replicas, x.Circuits), figure(x.CPU), "< 1")
 		t.line("of these: replicas and their calls, without a daemon", figure(x.CPUReplicas), "")
+		t.line("of these: control, without the collection of garbage", figure(x.CPUControl), "< 1")
 		t.line("simulated: greatest memory, MiB", figure(float64(x.PeakRSS)/(1<<20)), "< 1024")
 		t.line("simulated: bytes per circuit and replica: control / the replica's half", figure(x.BytesControl)+" / "+figure(x.BytesReplicas), "")
 	}

@@ -19,6 +19,14 @@ func used() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// usedByThread is the processor time of this thread, on Linux.
+func usedByThread() time.Duration {
+	const thread = 1 // RUSAGE_THREAD
+	var u syscall.Rusage
+	_ = syscall.Getrusage(thread, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // heap in use, without what is garbage.
 func heap() uint64 {
 	var m runtime.MemStats
