@@ -47,6 +47,7 @@ var grain = []struct {
 	{"/link", []string{"", "/internal/fleet", "/link/gen", "/link/wire"}, "a link carries messages between a manager and a daemon; it decides nothing"},
 
 	{"/server/bus", []string{"/link/gen", "/server/gen"}, "the bus carries bytes; it does not know who decides"},
+	{"/server/store", nil, "the store keeps records of any kind; what they say is not its business"},
 	{"/server/api", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/server/gen"}, "the API shows views; adapters do not know each other"},
 	{"/server/policies", []string{"/policy"}, "files become nodes there; what they mean is policy's business"},
 	{"/server/config", nil, "a file's words and limits, wherever they are used"},
