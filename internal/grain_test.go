@@ -52,7 +52,7 @@ var grain = []struct {
 	{"/server/policies", []string{"/policy"}, "files become nodes there; what they mean is policy's business"},
 	{"/server/config", nil, "a file's words and limits, wherever they are used"},
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
-	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/gen"}, "only app sees the adapters together"},
+	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/store", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/process", nil, "processes are started and ended by who does not know what they do"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/process", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
 	{"/server/live", []string{"", "/breakerhttp", "/link", "/internal/sim/story", "/server/process", "/server/proxy"}, "real parts are measured from outside, and told as the story's rows are"},
