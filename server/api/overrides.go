@@ -192,17 +192,14 @@ func (s *Overrides) MarkDeployment(ctx context.Context, q *apiv1.MarkDeploymentR
 	if err := s.mayChange(q.GetAuthor()); err != nil {
 		return nil, err
 	}
-	if len(q.GetService()) > maxCircuit {
-		return nil, badField("service", q.GetService(), "service of %d bytes: want at most %d", len(q.GetService()), maxCircuit)
-	}
-	id, err := policy.ParseCircuit(q.GetService() + ".." + q.GetService())
-	if err != nil || id.Route != "" {
-		return nil, badField("service", q.GetService(), "service %q: want a name such as checkout or shop/checkout", cut(q.GetService(), maxValue))
+	id, err := ServiceOf(q.GetService())
+	if err != nil {
+		return nil, badField("service", q.GetService(), "%w", err)
 	}
 	if err := validText("version", q.GetVersion(), maxAuthor); err != nil {
 		return nil, err
 	}
-	m, err := s.orders.Mark(ctx, &apiv1.Marker{Service: id.Callee.String(), Version: q.GetVersion(), Author: q.GetAuthor()})
+	m, err := s.orders.Mark(ctx, &apiv1.Marker{Service: id.String(), Version: q.GetVersion(), Author: q.GetAuthor()})
 	if err != nil {
 		return nil, err
 	}
@@ -264,6 +261,19 @@ func circuitOf(text, instance string) (policy.Circuit, error) {
 		}
 	}
 	return id, nil
+}
+
+// ServiceOf reads a service's text form, namespace/name; without a namespace it is
+// in the default one.
+func ServiceOf(text string) (policy.Service, error) {
+	const callee = "x"
+	if len(text) <= maxCircuit {
+		id, err := policy.ParseCircuit(text + ".." + callee)
+		if err == nil && id.Callee.Name == callee {
+			return id.Caller, nil
+		}
+	}
+	return policy.Service{}, fmt.Errorf("service %q: want a name such as checkout or shop/checkout", cut(text, maxValue))
 }
 
 func validScope(namespace string, all bool) error {

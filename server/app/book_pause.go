@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/datapunk/switchgear/internal/control"
-	"github.com/datapunk/switchgear/policy"
+	"github.com/datapunk/switchgear/server/api"
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 	"github.com/datapunk/switchgear/server/store"
 )
@@ -117,13 +117,13 @@ func (b *book) keepMarker(r *store.Record) (*control.Marker, error) {
 	if err := read(r, m); err != nil {
 		return nil, err
 	}
-	id, err := policy.ParseCircuit(m.GetService() + ".." + m.GetService())
+	id, err := api.ServiceOf(m.GetService())
 	if err != nil {
 		return nil, err
 	}
 	m.Revision = r.Version
 	b.markers[r.Name] = m
 	return &control.Marker{
-		Service: id.Callee, Text: fmt.Sprintf("version %s, by %s", m.GetVersion(), m.GetAuthor()), Ago: max(time.Since(m.GetAt().AsTime()), 0),
+		Service: id, Text: fmt.Sprintf("version %s, by %s", m.GetVersion(), m.GetAuthor()), Ago: max(time.Since(m.GetAt().AsTime()), 0),
 	}, nil
 }
