@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -83,6 +84,10 @@ func answer(err error, id string) *connect.Error {
 	case errors.As(err, &p):
 		out = connect.NewError(p.Code, p.Err)
 		detail.Field, detail.Value, detail.Advice = p.Field, p.Value, p.Advice
+	case errors.Is(err, context.Canceled):
+		out = connect.NewError(connect.CodeCanceled, errors.New("the caller has left"))
+	case errors.Is(err, context.DeadlineExceeded):
+		out = connect.NewError(connect.CodeDeadlineExceeded, errors.New("it took longer than the caller waits"))
 	case errors.As(err, &e) && e.Code() != connect.CodeUnknown && e.Code() != connect.CodeInternal:
 		out = e
 		for _, d := range e.Details() {

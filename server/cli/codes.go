@@ -69,10 +69,11 @@ func (c *client) explain(ctx context.Context, err error) error {
 		text = e.Unwrap() // without the code's name
 	}
 	if d := detailOf(err); d != nil {
+		words := text.Error()
 		if d.GetAdvice() != "" {
-			text = fmt.Errorf("%w\n%s", text, sentenceOf(d.GetAdvice()))
+			words += "\n" + sentenceOf(d.GetAdvice())
 		}
-		return withCode(code, text)
+		return withCode(code, errors.New(flagWords.Replace(words)))
 	}
 	if code == exitUnavailable && connect.CodeOf(err) != connect.CodeResourceExhausted {
 		return withCode(code, fmt.Errorf("no daemon answers at %s: %w\nStart one with 'switchgear serve --dev', or say where it is with --server URL or SWITCHGEAR_SERVER", c.server, text))
@@ -95,5 +96,8 @@ func detailOf(err error) *apiv1.ErrorDetail {
 	}
 	return nil
 }
+
+// flagWords are what the API's fields are called here.
+var flagWords = strings.NewReplacer("time_to_live", "--for", "set allow_unknown", "say --allow-unknown")
 
 func sentenceOf(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }

@@ -176,7 +176,7 @@ func topFrame(w *watched, now time.Time, width, height int, color bool) string {
 			words++
 		}
 	}
-	head := fmt.Sprintf("%s  %d circuits: %d open, %d half open, %d under an override; %.1f calls/s",
+	head := fmt.Sprintf("%s  circuits: %d, open: %d, half open: %d, overrides: %d, calls/s: %.1f",
 		now.Format(time.TimeOnly), len(all), open, half, words, calls)
 	rows := [][]string{slices.Clone(columns)}
 	for _, m := range all {
