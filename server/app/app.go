@@ -64,19 +64,20 @@ type Config struct {
 
 // App is one daemon.
 type App struct {
-	cfg      Config
-	log      *slog.Logger
-	data     *dataDir
-	listener net.Listener
-	bus      *bus.Bus
-	gateway  *gateway
-	owner    *owner
-	store    *store.Store
-	book     *book
-	feed     *api.Feed
-	recorder *recorder
-	server   *http.Server
-	unhear   []func() // stop the subscriptions
+	cfg       Config
+	log       *slog.Logger
+	data      *dataDir
+	listener  net.Listener
+	bus       *bus.Bus
+	gateway   *gateway
+	owner     *owner
+	store     *store.Store
+	book      *book
+	feed      *api.Feed
+	described []byte // the API, as OpenAPI
+	recorder  *recorder
+	server    *http.Server
+	unhear    []func() // stop the subscriptions
 }
 
 const (
@@ -167,6 +168,9 @@ func New(cfg Config) (_ *App, err error) {
 		}
 		a.unhear = append(a.unhear, stop)
 	}
+	if a.described, err = describeAPI(); err != nil {
+		return nil, err
+	}
 	a.server = a.httpServer()
 	return a, nil
 }
@@ -250,6 +254,7 @@ func (a *App) httpServer() *http.Server {
 	path, attach := linkv1connect.NewLinkServiceHandler(a.gateway, limits...)
 	mux.Handle(path, cuttable(attach))
 	a.api(mux, append(limits, connect.WithInterceptors(api.Requests(a.log)))...)
+	a.openAPI(mux)
 	a.health(mux)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

@@ -7,7 +7,9 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/datapunk/switchgear"
 	"github.com/datapunk/switchgear/server/api"
+	"github.com/datapunk/switchgear/server/describe"
 	"github.com/datapunk/switchgear/server/gen/switchgear/api/v1/apiv1connect"
 )
 
@@ -24,6 +26,23 @@ func (a *App) api(mux *http.ServeMux, options ...connect.HandlerOption) {
 	handle(apiv1connect.NewCircuitServiceHandler(api.NewCircuits(a.owner.snapshot, a.feed), options...))
 	handle(apiv1connect.NewFleetServiceHandler(api.NewFleet(a.owner.snapshot), options...))
 	handle(apiv1connect.NewOverrideServiceHandler(api.NewOverrides(a.book, a.owner.snapshot, a.onLoopback(), a.cfg.MaxOverride), options...))
+}
+
+// openAPI serves the API's description.
+func (a *App) openAPI(mux *http.ServeMux) {
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(a.described) // who has left is told nothing
+	})
+}
+
+// describeAPI gives it as an OpenAPI document.
+func describeAPI() ([]byte, error) {
+	d, err := describe.Load()
+	if err != nil {
+		return nil, err
+	}
+	return d.OpenAPI(switchgear.Version)
 }
 
 // onLoopback reports whether only this machine reaches the daemon.
