@@ -155,6 +155,7 @@ func New(cfg Config) (_ *App, err error) {
 	}
 	a.book = newBook(a.store, a.owner.take, a.log)
 	a.feed = api.NewFeed(a.owner.snapshot)
+	m.words(a.book, a.feed)
 
 	for _, subscribe := range []func() (func(), error){
 		func() (func(), error) { return a.bus.SubscribeOrders(a.gateway.deliver) },

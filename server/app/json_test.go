@@ -137,6 +137,37 @@ func TestAnErrorOverJSONSaysFieldAdviceAndRequest(t *testing.T) {
 	fits(t, schemas(t, a)("Error"), body)
 }
 
+// A page in a browser may have a name that leads to this machine.
+func TestChangesAreTakenByALoopbackNameAlone(t *testing.T) {
+	a, _ := running(t, nil)
+	schema := schemas(t, a)("Error")
+	for host, want := range map[string]int{
+		"127.0.0.1": http.StatusOK, "localhost:7443": http.StatusOK, "[::1]:1": http.StatusOK, "[::1]": http.StatusOK, "127.9.9.9:1": http.StatusOK,
+		"evil.example": http.StatusForbidden, "10.0.0.1:7443": http.StatusForbidden, "localhost.evil.example": http.StatusForbidden,
+	} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.Address()+"/switchgear.api.v1.OverrideService/MarkDeployment",
+			strings.NewReader(`{"service":"checkout","version":"v2","author":"ci"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Host = host
+		q.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("asked as %s: %d %s: want %d", host, resp.StatusCode, body, want)
+		}
+		if want == http.StatusForbidden {
+			fits(t, schema, body)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // A stream is Connect's: each message behind flags and length.
 func TestAWatchAnswersJSONInFrames(t *testing.T) {
 	a, stop := running(t, nil)
