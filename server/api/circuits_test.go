@@ -25,7 +25,14 @@ func circuits(t *testing.T, names ...string) *Circuits {
 		views = append(views, control.CircuitView{Circuit: id, Share: 1, Breakers: 2})
 	}
 	s := NewSnapshot(time.Now(), views)
-	return NewCircuits(func() *Snapshot { return s })
+	return circuitsOf(t, func() *Snapshot { return s })
+}
+
+func circuitsOf(t *testing.T, snapshot func() *Snapshot) *Circuits {
+	t.Helper()
+	f := NewFeed(snapshot)
+	t.Cleanup(f.Close)
+	return NewCircuits(snapshot, f)
 }
 
 func listed(t *testing.T, c *Circuits, q *apiv1.ListCircuitsRequest) (names []string, r *apiv1.ListCircuitsResponse) {
@@ -166,6 +173,20 @@ func TestTheSentenceTellsWhatComesNextAndWhoHoldsIt(t *testing.T) {
 		"Instance 10.0.0.7:8080 has a verdict of its own: open."
 	if got := sentence(&v, id.String(), at, at); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestTheSentenceTellsOfAPauseOnce(t *testing.T) {
+	id, _ := policy.ParseCircuit("web..checkout")
+	at := time.Date(2026, 3, 1, 12, 3, 23, 0, time.UTC)
+	v := control.CircuitView{Circuit: id, Paused: "automation is paused by ada for another 5 s: night"}
+	want := "default/web..default/checkout is closed since 12:03:23 (0s). Automation is paused by ada for another 5 s: night."
+	if got := sentence(&v, id.String(), at, at); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	v.Held = v.Paused
+	if got := sentence(&v, id.String(), at, at); strings.Count(got, "paused") != 1 {
+		t.Error(got)
 	}
 }
 

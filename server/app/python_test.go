@@ -19,8 +19,8 @@ import (
 	"github.com/datapunk/switchgear/link"
 )
 
-// said is a line of examples/python/example.py.
-type said struct {
+// told is a line of examples/python/example.py.
+type told struct {
 	Succeeded, Failed, Rejected int
 	State, By, Why              string
 	Linked                      bool
@@ -45,7 +45,7 @@ func TestTheRulesOfPythonsBreaker(t *testing.T) {
 }
 
 // python runs the example and gives its lines.
-func python(t *testing.T, args ...string) <-chan said {
+func python(t *testing.T, args ...string) <-chan told {
 	t.Helper()
 	cmd := interpreter(t, append([]string{"example.py"}, args...)...)
 	out, err := cmd.StdoutPipe()
@@ -56,12 +56,12 @@ func python(t *testing.T, args ...string) <-chan said {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines, ended := make(chan said, 1000), make(chan struct{})
+	lines, ended := make(chan told, 1000), make(chan struct{})
 	go func() {
 		defer close(ended)
 		defer close(lines)
 		for s := bufio.NewScanner(out); s.Scan(); {
-			var l said
+			var l told
 			if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 				t.Logf("python: %s", s.Text())
 				continue
@@ -76,10 +76,10 @@ func python(t *testing.T, args ...string) <-chan said {
 	return lines
 }
 
-func until(t *testing.T, what string, lines <-chan said, ok func(said) bool) {
+func until(t *testing.T, what string, lines <-chan told, ok func(told) bool) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)
-	var last said
+	var last told
 	for {
 		select {
 		case l, more := <-lines:
@@ -148,7 +148,7 @@ func TestACircuitThatTheFleetOpenedStopsPythonsCalls(t *testing.T) {
 	a, stop := running(t, nil)
 	breakers := billing(t, a, 3)
 	lines := python(t, answering(t, http.StatusOK), "--daemon", "http://"+a.Address(), "--rate", "10", "--every", "0.3")
-	until(t, "its calls go through", lines, func(l said) bool { return l.Succeeded > 0 && l.Linked && l.State == "STATE_CLOSED" })
+	until(t, "its calls go through", lines, func(l told) bool { return l.Succeeded > 0 && l.Linked && l.State == "STATE_CLOSED" })
 	eventually(t, "three replicas and Python attached", func() bool { return a.gateway.attached() == 4 })
 	ctx, cancel := context.WithCancel(t.Context())
 	var failing sync.WaitGroup
@@ -157,11 +157,11 @@ func TestACircuitThatTheFleetOpenedStopsPythonsCalls(t *testing.T) {
 	for _, b := range breakers {
 		failing.Go(func() { keepFailing(ctx, b) })
 	}
-	until(t, "its calls are rejected by the fleet's word", lines, func(l said) bool {
+	until(t, "its calls are rejected by the fleet's word", lines, func(l told) bool {
 		return l.By == "fleet" && l.State != "STATE_CLOSED" && l.Rejected > 0 && l.Why != ""
 	})
 	stop()
-	until(t, "the word stands without the daemon", lines, func(l said) bool { return !l.Linked && l.By == "fleet" })
+	until(t, "the word stands without the daemon", lines, func(l told) bool { return !l.Linked && l.By == "fleet" })
 }
 
 func TestFailuresThatPythonSeesOpenTheFleetsCircuitAndItsProbesCloseIt(t *testing.T) {
@@ -171,23 +171,23 @@ func TestFailuresThatPythonSeesOpenTheFleetsCircuitAndItsProbesCloseIt(t *testin
 	var status atomic.Int32
 	status.Store(http.StatusInternalServerError)
 	url := serving(t, &status)
-	var pythons []<-chan said
+	var pythons []<-chan told
 	for range 3 {
 		pythons = append(pythons, python(t, url, "--daemon", "http://"+a.Address(), "--rate", "40", "--every", "0.3"))
 	}
 	eventually(t, "open in the replica that saw none of it", func() bool { return b.State() != breaker.Closed })
 	for _, lines := range pythons {
-		until(t, "open in Python too", lines, func(l said) bool { return l.State != "STATE_CLOSED" && l.Rejected > 0 })
+		until(t, "open in Python too", lines, func(l told) bool { return l.State != "STATE_CLOSED" && l.Rejected > 0 })
 	}
 	// Only Python calls: its probes, by the leases that it is given, find the cure.
 	status.Store(http.StatusOK)
 	eventually(t, "closed in the replica that has not probed", func() bool { return b.State() == breaker.Closed })
 	for _, lines := range pythons {
-		until(t, "all of Python's calls go through again", lines, func(l said) bool { return l.State == "STATE_CLOSED" && l.Rejected == 0 && l.Succeeded > 0 })
+		until(t, "all of Python's calls go through again", lines, func(l told) bool { return l.State == "STATE_CLOSED" && l.Rejected == 0 && l.Succeeded > 0 })
 	}
 }
 
 func TestWithoutADaemonPythonIsProtectedByItself(t *testing.T) {
 	lines := python(t, answering(t, http.StatusInternalServerError), "--daemon", "http://127.0.0.1:1", "--rate", "100", "--every", "0.3")
-	until(t, "its own rule opens", lines, func(l said) bool { return !l.Linked && l.By == "itself" && l.State == "STATE_OPEN" && l.Rejected > 0 })
+	until(t, "its own rule opens", lines, func(l told) bool { return !l.Linked && l.By == "itself" && l.State == "STATE_OPEN" && l.Rejected > 0 })
 }

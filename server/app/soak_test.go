@@ -71,7 +71,7 @@ func TestSoakLeaksNothing(t *testing.T) {
 		_ = l.Close()
 		_ = guest.Close()
 		stop()
-		readings = append(readings, read())
+		readings = append(readings, measured())
 		last := readings[len(readings)-1]
 		if *soak > time.Minute {
 			t.Logf("round %d: %d calls, %d goroutines, heap %d KB", len(readings), calls.Load(), last.goroutines, last.heap>>10)
@@ -141,7 +141,7 @@ func keepCalling(ctx context.Context, m *switchgear.Manager, calls *atomic.Int64
 	}
 }
 
-func read() reading {
+func measured() reading {
 	runtime.GC()
 	runtime.GC() // what the first one's finalizers and pools let go
 	var m runtime.MemStats

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
 	busv1 "github.com/datapunk/switchgear/server/gen/switchgear/bus/v1"
@@ -112,6 +113,15 @@ func (b *Bus) Err() error {
 		return errors.New("the bus is not connected")
 	}
 	return nil
+}
+
+// JetStream is where what is durable is kept. It ends with the bus.
+func (b *Bus) JetStream() (jetstream.JetStream, error) {
+	js, err := jetstream.New(b.conn)
+	if err != nil {
+		return nil, fmt.Errorf("use the bus's store: %w", err)
+	}
+	return js, nil
 }
 
 // Dropped counts the messages that were lost because a subscriber was slow.
