@@ -18,6 +18,17 @@ func (m *Mind) Circuits() []CircuitView {
 	return views
 }
 
+// Known are the names of all circuits, by callee and caller.
+func (m *Mind) Known() []policy.Circuit {
+	known := make([]policy.Circuit, 0, m.count)
+	for _, ce := range m.order {
+		for _, c := range ce.circuits {
+			known = append(known, c.id)
+		}
+	}
+	return known
+}
+
 // Circuit tells what is known of one circuit.
 func (m *Mind) Circuit(id policy.Circuit) (CircuitView, bool) {
 	ce := m.callees[id.Callee]
