@@ -13,7 +13,7 @@ import (
 // coordination is what a circuit's opening has to do with everything else.
 type coordination struct {
 	directed
-	orderEnds time.Duration    // when the first override of it ends, 0 if there is none
+	orderEnds time.Duration // when the first override of it ends, 0 if there is none
 
 	held    string        // why automation may not open it
 	heldAt  time.Duration // when that was last so

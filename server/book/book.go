@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/datapunk/switchgear/internal/rollout"
 	"github.com/datapunk/switchgear/policy"
 	"github.com/datapunk/switchgear/server/policies"
 	"github.com/datapunk/switchgear/server/store"
@@ -53,15 +54,24 @@ type Book struct {
 	changed func()
 }
 
-// Edition is all policies as they are in force, and what is being tried beside.
-// It never changes.
+// Edition is all policies as they are in force, and what a rollout compares them
+// with. It never changes.
 type Edition struct {
 	Set *policy.Set
-	// Trial is the set with the policy of the rollout that is under way; nil while
-	// there is none.
-	Trial   *policy.Set
+	// Rollout is the one that is under way, nil if there is none. Beside is the set
+	// with its change while that is tried, and without it once it is in force.
 	Rollout *Rollout
+	Beside  *policy.Set
 	serial  uint64
+}
+
+// Sides gives the set without the change of the rollout that is under way, and
+// with it.
+func (e *Edition) Sides() (now, then *policy.Set) {
+	if e.Rollout.Stage == rollout.Enforce {
+		return e.Beside, e.Set
+	}
+	return e.Set, e.Beside
 }
 
 // Open reads what is stored, and calls changed after each later change. What can't
@@ -115,15 +125,15 @@ func (b *Book) compile() {
 	}
 	if r := next.Rollout; r != nil {
 		switch same := now.Rollout; {
-		case !fresh && same != nil && same.Policy == r.Policy && same.Candidate == r.Candidate:
-			next.Trial = now.Trial
+		case !fresh && same != nil && same.Policy == r.Policy && same.Began.Equal(r.Began) && same.Stage == r.Stage:
+			next.Beside = now.Beside
 		default:
-			trial, err := b.with(records, r)
+			beside, err := b.with(records, r)
 			if err != nil {
 				b.log.Error("rollout was ignored", "policy", r.Policy, "error", err)
 				next.Rollout = nil
 			}
-			next.Trial = trial
+			next.Beside = beside
 		}
 	}
 	if !fresh && next.Rollout.same(now.Rollout) {
