@@ -1,7 +1,7 @@
-// Package book keeps the daemon's policies: documents, checked strictly, each
+// Package policybook keeps the daemon's policies: documents, checked strictly, each
 // with versions of its own in the store, and compiled into the one set that is in
 // force. It is safe for concurrent use.
-package book
+package policybook
 
 import (
 	"context"
