@@ -11,6 +11,8 @@ import (
 type Marker struct {
 	Service policy.Service
 	Text    string
+	// Ago is how long ago that was.
+	Ago time.Duration `json:",omitempty"`
 }
 
 // maxMarkers bounds the services of which the last change is remembered.
@@ -23,13 +25,13 @@ type marked struct {
 
 // mark remembers a service's last change, for whoever asks why.
 func (m *Mind) mark(k *Marker) {
-	if policy.ValidName(k.Service.Namespace) != nil || policy.ValidName(k.Service.Name) != nil || len(k.Text) > maxOrderText {
+	if policy.ValidName(k.Service.Namespace) != nil || policy.ValidName(k.Service.Name) != nil || len(k.Text) > maxOrderText || k.Ago < 0 {
 		return
 	}
 	if _, had := m.markers[k.Service]; !had && len(m.markers) >= maxMarkers {
 		return
 	}
-	m.markers[k.Service] = marked{k.Text, m.now}
+	m.markers[k.Service] = marked{k.Text, m.now - k.Ago}
 }
 
 // recentMarker is for how long a change is worth telling.

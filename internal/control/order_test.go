@@ -206,6 +206,10 @@ func TestAMarkerIsToldForAWhile(t *testing.T) {
 	if v, _ := m.Circuit(edgeTo("pay")); v.Marker != "pay was changed 30 s ago: deployed v2" {
 		t.Errorf("marker %q", v.Marker)
 	}
+	m.step(Input{Marker: &Marker{Service: svc("pay"), Text: "deployed v3", Ago: time.Minute}}) // by a daemon that has started since
+	if v, _ := m.Circuit(edgeTo("pay")); v.Marker != "pay was changed 1m0s ago: deployed v3" {
+		t.Errorf("marker %q", v.Marker)
+	}
 	m.at += recentMarker
 	m.step(Input{Tick: true})
 	if v, _ := m.Circuit(edgeTo("pay")); v.Marker != "" {

@@ -5,7 +5,6 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,10 +22,12 @@ import (
 // Circuits answers for apiv1connect.CircuitServiceHandler.
 type Circuits struct {
 	snapshot func() *Snapshot
+	feed     *Feed
 }
 
-// NewCircuits reads from what snapshot returns, which may never be nil.
-func NewCircuits(snapshot func() *Snapshot) *Circuits { return &Circuits{snapshot} }
+// NewCircuits reads from what snapshot returns, which may never be nil; who watches
+// is told by feed.
+func NewCircuits(snapshot func() *Snapshot, feed *Feed) *Circuits { return &Circuits{snapshot, feed} }
 
 const (
 	defaultPage = 500
@@ -36,61 +37,58 @@ const (
 
 // ListCircuits gives one page of the circuits that pass the filter.
 func (c *Circuits) ListCircuits(_ context.Context, q *apiv1.ListCircuitsRequest) (*apiv1.ListCircuitsResponse, error) {
-	size := int(q.GetPageSize())
-	if size == 0 {
-		size = defaultPage
-	}
-	if size > maxPage {
-		return nil, invalid("page_size %d: want 1 to %d, or 0 for %d", size, maxPage, defaultPage)
-	}
-	if len(q.GetPrefix()) > maxText {
-		return nil, invalid("prefix of %d bytes: want at most %d", len(q.GetPrefix()), maxText)
-	}
-	after, err := base64.RawURLEncoding.DecodeString(q.GetPageToken())
+	p, err := newPage[*apiv1.Circuit](q)
 	if err != nil {
-		return nil, invalid("page_token %q: want one that an earlier page gave, or none", cut(q.GetPageToken(), 64))
+		return nil, err
 	}
 	s := c.snapshot()
-	match := matcher(q.GetPrefix())
-	out := &apiv1.ListCircuitsResponse{Age: durationpb.New(time.Since(s.At))}
-	last := ""
+	pass := newFilter(q)
+	age := time.Since(s.At)
 	for i := range s.Circuits {
 		v, name := &s.Circuits[i], s.names[i]
-		if len(q.GetStates()) > 0 && !slices.Contains(q.GetStates(), stateOf(v.State)) ||
-			q.GetNamespace() != "" && q.GetNamespace() != v.Circuit.Callee.Namespace || !match(name) {
-			continue
+		if pass.circuit(v, name) {
+			p.add(name, func() *apiv1.Circuit { return message(v, name, age) })
 		}
-		out.Total++
-		if name <= string(after) {
-			continue
-		}
-		if len(out.Circuits) == size {
-			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(last))
-			continue
-		}
-		out.Circuits = append(out.Circuits, message(v, name, time.Since(s.At)))
-		last = name
 	}
-	return out, nil
+	return &apiv1.ListCircuitsResponse{Circuits: p.items, NextPageToken: p.next, Total: p.total, Age: durationpb.New(age)}, nil
+}
+
+// filter is what a list or a watch of circuits is narrowed to.
+type filter struct {
+	states    []apiv1.State
+	namespace string
+	match     func(string) bool
+}
+
+func newFilter(q interface {
+	GetStates() []apiv1.State
+	GetNamespace() string
+	GetPrefix() string
+},
+) *filter {
+	return &filter{q.GetStates(), q.GetNamespace(), matcher(q.GetPrefix())}
+}
+
+func (f *filter) circuit(v *control.CircuitView, name string) bool {
+	return (len(f.states) == 0 || slices.Contains(f.states, stateOf(v.State))) &&
+		(f.namespace == "" || f.namespace == v.Circuit.Callee.Namespace) && f.match(name)
 }
 
 // GetCircuit gives the one circuit that is named, with its evidence.
 func (c *Circuits) GetCircuit(_ context.Context, q *apiv1.GetCircuitRequest) (*apiv1.GetCircuitResponse, error) {
 	if q.GetName() == "" || len(q.GetName()) > maxText {
-		return nil, invalid("name of %d bytes: want a circuit such as web..checkout", len(q.GetName()))
+		return nil, badField("name", q.GetName(), "name of %d bytes: want a circuit such as web..checkout", len(q.GetName()))
 	}
 	s := c.snapshot()
 	found := s.find(q.GetName())
 	switch len(found) {
 	case 1:
 	case 0:
-		return nil, connect.NewError(connect.CodeNotFound, s.unknown(q.GetName()))
-	default:
-		var names []string
-		for _, i := range found[:min(5, len(found))] {
-			names = append(names, s.names[i])
+		return nil, &Problem{
+			Code: connect.CodeNotFound, Field: "name", Value: cut(q.GetName(), maxValue), Advice: "list circuits, and name one of them", Err: s.unknown(q.GetName()),
 		}
-		return nil, invalid("%q is the beginning of %d circuits: say which one: %s", q.GetName(), len(found), strings.Join(names, ", "))
+	default:
+		return nil, s.ambiguous("name", q.GetName(), found)
 	}
 	v, name := &s.Circuits[found[0]], s.names[found[0]]
 	age := time.Since(s.At)
@@ -134,10 +132,6 @@ func overrideOf(o *fleet.Override, age time.Duration) *apiv1.Override {
 		return nil
 	}
 	return &apiv1.Override{Id: o.ID, Mode: modeOf(o.Mode), Author: o.Author, Reason: o.Reason, Left: durationpb.New(max(o.TTL-age, 0))}
-}
-
-func invalid(format string, args ...any) error {
-	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))
 }
 
 func stateOf(s breaker.State) apiv1.State { return apiv1.State(s) + 1 }

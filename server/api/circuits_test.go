@@ -25,7 +25,14 @@ func circuits(t *testing.T, names ...string) *Circuits {
 		views = append(views, control.CircuitView{Circuit: id, Share: 1, Breakers: 2})
 	}
 	s := NewSnapshot(time.Now(), views)
-	return NewCircuits(func() *Snapshot { return s })
+	return circuitsOf(t, func() *Snapshot { return s })
+}
+
+func circuitsOf(t *testing.T, snapshot func() *Snapshot) *Circuits {
+	t.Helper()
+	f := NewFeed(snapshot)
+	t.Cleanup(f.Close)
+	return NewCircuits(snapshot, f)
 }
 
 func listed(t *testing.T, c *Circuits, q *apiv1.ListCircuitsRequest) (names []string, r *apiv1.ListCircuitsResponse) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -77,6 +78,14 @@ func (s *Snapshot) find(text string) []int {
 		}
 	}
 	return found
+}
+
+// at gives the circuit of a full text form, nil if there is none.
+func (s *Snapshot) at(name string) *control.CircuitView {
+	if i, found := slices.BinarySearch(s.names, name); found {
+		return &s.Circuits[i]
+	}
+	return nil
 }
 
 // nearest gives up to n names that a person may have meant.

@@ -27,7 +27,7 @@ import (
 	"github.com/datapunk/switchgear/link/wire"
 	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/bus"
-	"github.com/datapunk/switchgear/server/gen/switchgear/api/v1/apiv1connect"
+	"github.com/datapunk/switchgear/server/store"
 )
 
 // Config of a daemon.
@@ -52,6 +52,9 @@ type Config struct {
 	// Bus is another daemon's, to share its server; nil opens one of its own, and
 	// then there are no other daemons.
 	Bus *bus.Bus
+	// MaxOverride is how long overrides and pauses last at most: whoever forgets one
+	// is corrected by its end. Default 24 h, at most 30 days.
+	MaxOverride time.Duration
 	// Checkable are the networks, as CIDR, in which active checks may be made.
 	Checkable []string
 	// Registry takes the metrics; default a new one.
@@ -68,6 +71,9 @@ type App struct {
 	bus      *bus.Bus
 	gateway  *gateway
 	owner    *owner
+	store    *store.Store
+	book     *book
+	feed     *api.Feed
 	recorder *recorder
 	server   *http.Server
 	unhear   []func() // stop the subscriptions
@@ -95,6 +101,12 @@ func New(cfg Config) (_ *App, err error) {
 	}
 	if cfg.StreamAge == 0 {
 		cfg.StreamAge = defaultStreamAge
+	}
+	if cfg.MaxOverride == 0 {
+		cfg.MaxOverride = defaultMaxOverride
+	}
+	if cfg.MaxOverride < time.Second || cfg.MaxOverride > longestOverride {
+		return nil, usageError{fmt.Errorf("longest override of %v: want 1s to %v", cfg.MaxOverride, longestOverride)}
 	}
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
@@ -137,6 +149,11 @@ func New(cfg Config) (_ *App, err error) {
 	a.owner = newOwner(cfg.Name, control.New(mind), a.bus, a.recorder, m, a.log)
 	a.owner.peers = cfg.Bus != nil
 	m.observe(a.owner, a.gateway, a.bus, a.recorder)
+	if a.store, err = openStore(a.bus, a.log); err != nil {
+		return nil, err
+	}
+	a.book = newBook(a.store, a.owner.take, a.log)
+	a.feed = api.NewFeed(a.owner.snapshot)
 
 	for _, subscribe := range []func() (func(), error){
 		func() (func(), error) { return a.bus.SubscribeOrders(a.gateway.deliver) },
@@ -174,6 +191,7 @@ func (a *App) Run(ctx context.Context) error {
 		err = fmt.Errorf("serve %s: %w", a.Address(), err)
 	}
 	a.gateway.drain()
+	a.feed.Close()
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if a.server.Shutdown(deadline) != nil {
@@ -200,6 +218,15 @@ func (a *App) release() {
 	if a.owner != nil {
 		a.owner.stop()
 	}
+	if a.feed != nil {
+		a.feed.Close()
+	}
+	if a.book != nil {
+		a.book.close()
+	}
+	if a.store != nil {
+		a.store.Close()
+	}
 	if a.recorder != nil {
 		a.recorder.close()
 	}
@@ -222,13 +249,13 @@ func (a *App) httpServer() *http.Server {
 	limits := []connect.HandlerOption{connect.WithReadMaxBytes(wire.MaxMessageBytes), connect.WithCompressMinBytes(1024)}
 	path, attach := linkv1connect.NewLinkServiceHandler(a.gateway, limits...)
 	mux.Handle(path, cuttable(attach))
-	mux.Handle(apiv1connect.NewCircuitServiceHandler(api.NewCircuits(a.owner.snapshot), limits...))
+	a.api(mux, append(limits, connect.WithInterceptors(api.Requests(a.log)))...)
 	a.health(mux)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler: mux, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: unhurried(mux), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000, SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingAfter + pingWait,
 		},

@@ -393,6 +393,357 @@ func (x *GetCircuitResponse) GetAge() *durationpb.Duration {
 	return nil
 }
 
+type WatchCircuitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ListCircuitsRequest.
+	States    []State `protobuf:"varint,1,rep,packed,name=states,proto3,enum=switchgear.api.v1.State" json:"states,omitempty"`
+	Namespace string  `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Prefix    string  `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// To go on after a broken stream without a snapshot: feed and number of the last
+	// message. Where that is too long ago a snapshot comes all the same.
+	ResumeFeed    string `protobuf:"bytes,4,opt,name=resume_feed,json=resumeFeed,proto3" json:"resume_feed,omitempty"`
+	ResumeNumber  uint64 `protobuf:"varint,5,opt,name=resume_number,json=resumeNumber,proto3" json:"resume_number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchCircuitsRequest) Reset() {
+	*x = WatchCircuitsRequest{}
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchCircuitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchCircuitsRequest) ProtoMessage() {}
+
+func (x *WatchCircuitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchCircuitsRequest.ProtoReflect.Descriptor instead.
+func (*WatchCircuitsRequest) Descriptor() ([]byte, []int) {
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WatchCircuitsRequest) GetStates() []State {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *WatchCircuitsRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchCircuitsRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *WatchCircuitsRequest) GetResumeFeed() string {
+	if x != nil {
+		return x.ResumeFeed
+	}
+	return ""
+}
+
+func (x *WatchCircuitsRequest) GetResumeNumber() uint64 {
+	if x != nil {
+		return x.ResumeNumber
+	}
+	return 0
+}
+
+type WatchCircuitsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which numbering this is: each start of a daemon has its own.
+	Feed string `protobuf:"bytes,1,opt,name=feed,proto3" json:"feed,omitempty"`
+	// Of the last change that is told by this message and those before it.
+	Number uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*WatchCircuitsResponse_Snapshot
+	//	*WatchCircuitsResponse_Delta
+	//	*WatchCircuitsResponse_Heartbeat
+	Event         isWatchCircuitsResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchCircuitsResponse) Reset() {
+	*x = WatchCircuitsResponse{}
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchCircuitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchCircuitsResponse) ProtoMessage() {}
+
+func (x *WatchCircuitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchCircuitsResponse.ProtoReflect.Descriptor instead.
+func (*WatchCircuitsResponse) Descriptor() ([]byte, []int) {
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WatchCircuitsResponse) GetFeed() string {
+	if x != nil {
+		return x.Feed
+	}
+	return ""
+}
+
+func (x *WatchCircuitsResponse) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WatchCircuitsResponse) GetEvent() isWatchCircuitsResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *WatchCircuitsResponse) GetSnapshot() *CircuitsSnapshot {
+	if x != nil {
+		if x, ok := x.Event.(*WatchCircuitsResponse_Snapshot); ok {
+			return x.Snapshot
+		}
+	}
+	return nil
+}
+
+func (x *WatchCircuitsResponse) GetDelta() *CircuitsDelta {
+	if x != nil {
+		if x, ok := x.Event.(*WatchCircuitsResponse_Delta); ok {
+			return x.Delta
+		}
+	}
+	return nil
+}
+
+func (x *WatchCircuitsResponse) GetHeartbeat() *CircuitsHeartbeat {
+	if x != nil {
+		if x, ok := x.Event.(*WatchCircuitsResponse_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+type isWatchCircuitsResponse_Event interface {
+	isWatchCircuitsResponse_Event()
+}
+
+type WatchCircuitsResponse_Snapshot struct {
+	Snapshot *CircuitsSnapshot `protobuf:"bytes,3,opt,name=snapshot,proto3,oneof"`
+}
+
+type WatchCircuitsResponse_Delta struct {
+	Delta *CircuitsDelta `protobuf:"bytes,4,opt,name=delta,proto3,oneof"`
+}
+
+type WatchCircuitsResponse_Heartbeat struct {
+	Heartbeat *CircuitsHeartbeat `protobuf:"bytes,5,opt,name=heartbeat,proto3,oneof"`
+}
+
+func (*WatchCircuitsResponse_Snapshot) isWatchCircuitsResponse_Event() {}
+
+func (*WatchCircuitsResponse_Delta) isWatchCircuitsResponse_Event() {}
+
+func (*WatchCircuitsResponse_Heartbeat) isWatchCircuitsResponse_Event() {}
+
+// CircuitsSnapshot is everything that passes the filter, in one message or more:
+// what was known before is forgotten at the first.
+type CircuitsSnapshot struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Circuits []*Circuit             `protobuf:"bytes,1,rep,name=circuits,proto3" json:"circuits,omitempty"`
+	First    bool                   `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	// No more parts follow.
+	Last          bool `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CircuitsSnapshot) Reset() {
+	*x = CircuitsSnapshot{}
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CircuitsSnapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CircuitsSnapshot) ProtoMessage() {}
+
+func (x *CircuitsSnapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CircuitsSnapshot.ProtoReflect.Descriptor instead.
+func (*CircuitsSnapshot) Descriptor() ([]byte, []int) {
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CircuitsSnapshot) GetCircuits() []*Circuit {
+	if x != nil {
+		return x.Circuits
+	}
+	return nil
+}
+
+func (x *CircuitsSnapshot) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
+func (x *CircuitsSnapshot) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+// CircuitsDelta is what has changed since the number before.
+type CircuitsDelta struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// New or changed, each in full.
+	Changed []*Circuit `protobuf:"bytes,1,rep,name=changed,proto3" json:"changed,omitempty"`
+	// Names of those that are gone or don't pass the filter any more; one that was
+	// never told may be among them.
+	Removed       []string `protobuf:"bytes,2,rep,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CircuitsDelta) Reset() {
+	*x = CircuitsDelta{}
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CircuitsDelta) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CircuitsDelta) ProtoMessage() {}
+
+func (x *CircuitsDelta) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CircuitsDelta.ProtoReflect.Descriptor instead.
+func (*CircuitsDelta) Descriptor() ([]byte, []int) {
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CircuitsDelta) GetChanged() []*Circuit {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *CircuitsDelta) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+// CircuitsHeartbeat comes every ten seconds while nothing else does.
+type CircuitsHeartbeat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CircuitsHeartbeat) Reset() {
+	*x = CircuitsHeartbeat{}
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CircuitsHeartbeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CircuitsHeartbeat) ProtoMessage() {}
+
+func (x *CircuitsHeartbeat) ProtoReflect() protoreflect.Message {
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CircuitsHeartbeat.ProtoReflect.Descriptor instead.
+func (*CircuitsHeartbeat) Descriptor() ([]byte, []int) {
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{8}
+}
+
 type Circuit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespace/caller..namespace/callee#route
@@ -426,7 +777,7 @@ type Circuit struct {
 
 func (x *Circuit) Reset() {
 	*x = Circuit{}
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[4]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +789,7 @@ func (x *Circuit) String() string {
 func (*Circuit) ProtoMessage() {}
 
 func (x *Circuit) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[4]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +802,7 @@ func (x *Circuit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Circuit.ProtoReflect.Descriptor instead.
 func (*Circuit) Descriptor() ([]byte, []int) {
-	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{4}
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Circuit) GetName() string {
@@ -581,7 +932,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +944,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[5]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +957,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{5}
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Override) GetId() string {
@@ -660,7 +1011,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +1023,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[6]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +1036,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{6}
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Part) GetInstance() string {
@@ -752,7 +1103,7 @@ type Replica struct {
 
 func (x *Replica) Reset() {
 	*x = Replica{}
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[7]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +1115,7 @@ func (x *Replica) String() string {
 func (*Replica) ProtoMessage() {}
 
 func (x *Replica) ProtoReflect() protoreflect.Message {
-	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[7]
+	mi := &file_switchgear_api_v1_circuits_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +1128,7 @@ func (x *Replica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replica.ProtoReflect.Descriptor instead.
 func (*Replica) Descriptor() ([]byte, []int) {
-	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{7}
+	return file_switchgear_api_v1_circuits_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Replica) GetName() string {
@@ -837,7 +1188,29 @@ const file_switchgear_api_v1_circuits_proto_rawDesc = "" +
 	"\x12GetCircuitResponse\x124\n" +
 	"\acircuit\x18\x01 \x01(\v2\x1a.switchgear.api.v1.CircuitR\acircuit\x12\x1a\n" +
 	"\bsentence\x18\x02 \x01(\tR\bsentence\x12+\n" +
-	"\x03age\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb6\x04\n" +
+	"\x03age\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xc4\x01\n" +
+	"\x14WatchCircuitsRequest\x120\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x18.switchgear.api.v1.StateR\x06states\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x1f\n" +
+	"\vresume_feed\x18\x04 \x01(\tR\n" +
+	"resumeFeed\x12#\n" +
+	"\rresume_number\x18\x05 \x01(\x04R\fresumeNumber\"\x8f\x02\n" +
+	"\x15WatchCircuitsResponse\x12\x12\n" +
+	"\x04feed\x18\x01 \x01(\tR\x04feed\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12A\n" +
+	"\bsnapshot\x18\x03 \x01(\v2#.switchgear.api.v1.CircuitsSnapshotH\x00R\bsnapshot\x128\n" +
+	"\x05delta\x18\x04 \x01(\v2 .switchgear.api.v1.CircuitsDeltaH\x00R\x05delta\x12D\n" +
+	"\theartbeat\x18\x05 \x01(\v2$.switchgear.api.v1.CircuitsHeartbeatH\x00R\theartbeatB\a\n" +
+	"\x05event\"t\n" +
+	"\x10CircuitsSnapshot\x126\n" +
+	"\bcircuits\x18\x01 \x03(\v2\x1a.switchgear.api.v1.CircuitR\bcircuits\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\bR\x05first\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"_\n" +
+	"\rCircuitsDelta\x124\n" +
+	"\achanged\x18\x01 \x03(\v2\x1a.switchgear.api.v1.CircuitR\achanged\x12\x18\n" +
+	"\aremoved\x18\x02 \x03(\tR\aremoved\"\x13\n" +
+	"\x11CircuitsHeartbeat\"\xb6\x04\n" +
 	"\aCircuit\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.switchgear.api.v1.StateR\x05state\x12+\n" +
@@ -889,11 +1262,12 @@ const file_switchgear_api_v1_circuits_proto_rawDesc = "" +
 	"\fMODE_ENFORCE\x10\x01\x12\x15\n" +
 	"\x11MODE_METRICS_ONLY\x10\x02\x12\f\n" +
 	"\bMODE_OFF\x10\x03\x12\x14\n" +
-	"\x10MODE_FORCED_OPEN\x10\x042\xcc\x01\n" +
+	"\x10MODE_FORCED_OPEN\x10\x042\xb2\x02\n" +
 	"\x0eCircuitService\x12_\n" +
 	"\fListCircuits\x12&.switchgear.api.v1.ListCircuitsRequest\x1a'.switchgear.api.v1.ListCircuitsResponse\x12Y\n" +
 	"\n" +
-	"GetCircuit\x12$.switchgear.api.v1.GetCircuitRequest\x1a%.switchgear.api.v1.GetCircuitResponseBCZAgithub.com/datapunk/switchgear/server/gen/switchgear/api/v1;apiv1b\x06proto3"
+	"GetCircuit\x12$.switchgear.api.v1.GetCircuitRequest\x1a%.switchgear.api.v1.GetCircuitResponse\x12d\n" +
+	"\rWatchCircuits\x12'.switchgear.api.v1.WatchCircuitsRequest\x1a(.switchgear.api.v1.WatchCircuitsResponse0\x01BCZAgithub.com/datapunk/switchgear/server/gen/switchgear/api/v1;apiv1b\x06proto3"
 
 var (
 	file_switchgear_api_v1_circuits_proto_rawDescOnce sync.Once
@@ -908,49 +1282,62 @@ func file_switchgear_api_v1_circuits_proto_rawDescGZIP() []byte {
 }
 
 var file_switchgear_api_v1_circuits_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_switchgear_api_v1_circuits_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_switchgear_api_v1_circuits_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_switchgear_api_v1_circuits_proto_goTypes = []any{
-	(State)(0),                   // 0: switchgear.api.v1.State
-	(Mode)(0),                    // 1: switchgear.api.v1.Mode
-	(*ListCircuitsRequest)(nil),  // 2: switchgear.api.v1.ListCircuitsRequest
-	(*ListCircuitsResponse)(nil), // 3: switchgear.api.v1.ListCircuitsResponse
-	(*GetCircuitRequest)(nil),    // 4: switchgear.api.v1.GetCircuitRequest
-	(*GetCircuitResponse)(nil),   // 5: switchgear.api.v1.GetCircuitResponse
-	(*Circuit)(nil),              // 6: switchgear.api.v1.Circuit
-	(*Override)(nil),             // 7: switchgear.api.v1.Override
-	(*Part)(nil),                 // 8: switchgear.api.v1.Part
-	(*Replica)(nil),              // 9: switchgear.api.v1.Replica
-	(*durationpb.Duration)(nil),  // 10: google.protobuf.Duration
+	(State)(0),                    // 0: switchgear.api.v1.State
+	(Mode)(0),                     // 1: switchgear.api.v1.Mode
+	(*ListCircuitsRequest)(nil),   // 2: switchgear.api.v1.ListCircuitsRequest
+	(*ListCircuitsResponse)(nil),  // 3: switchgear.api.v1.ListCircuitsResponse
+	(*GetCircuitRequest)(nil),     // 4: switchgear.api.v1.GetCircuitRequest
+	(*GetCircuitResponse)(nil),    // 5: switchgear.api.v1.GetCircuitResponse
+	(*WatchCircuitsRequest)(nil),  // 6: switchgear.api.v1.WatchCircuitsRequest
+	(*WatchCircuitsResponse)(nil), // 7: switchgear.api.v1.WatchCircuitsResponse
+	(*CircuitsSnapshot)(nil),      // 8: switchgear.api.v1.CircuitsSnapshot
+	(*CircuitsDelta)(nil),         // 9: switchgear.api.v1.CircuitsDelta
+	(*CircuitsHeartbeat)(nil),     // 10: switchgear.api.v1.CircuitsHeartbeat
+	(*Circuit)(nil),               // 11: switchgear.api.v1.Circuit
+	(*Override)(nil),              // 12: switchgear.api.v1.Override
+	(*Part)(nil),                  // 13: switchgear.api.v1.Part
+	(*Replica)(nil),               // 14: switchgear.api.v1.Replica
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_switchgear_api_v1_circuits_proto_depIdxs = []int32{
 	0,  // 0: switchgear.api.v1.ListCircuitsRequest.states:type_name -> switchgear.api.v1.State
-	6,  // 1: switchgear.api.v1.ListCircuitsResponse.circuits:type_name -> switchgear.api.v1.Circuit
-	10, // 2: switchgear.api.v1.ListCircuitsResponse.age:type_name -> google.protobuf.Duration
-	6,  // 3: switchgear.api.v1.GetCircuitResponse.circuit:type_name -> switchgear.api.v1.Circuit
-	10, // 4: switchgear.api.v1.GetCircuitResponse.age:type_name -> google.protobuf.Duration
-	0,  // 5: switchgear.api.v1.Circuit.state:type_name -> switchgear.api.v1.State
-	1,  // 6: switchgear.api.v1.Circuit.mode:type_name -> switchgear.api.v1.Mode
-	10, // 7: switchgear.api.v1.Circuit.since:type_name -> google.protobuf.Duration
-	8,  // 8: switchgear.api.v1.Circuit.parts:type_name -> switchgear.api.v1.Part
-	9,  // 9: switchgear.api.v1.Circuit.replicas:type_name -> switchgear.api.v1.Replica
-	7,  // 10: switchgear.api.v1.Circuit.override:type_name -> switchgear.api.v1.Override
-	1,  // 11: switchgear.api.v1.Override.mode:type_name -> switchgear.api.v1.Mode
-	10, // 12: switchgear.api.v1.Override.left:type_name -> google.protobuf.Duration
-	0,  // 13: switchgear.api.v1.Part.state:type_name -> switchgear.api.v1.State
-	10, // 14: switchgear.api.v1.Part.since:type_name -> google.protobuf.Duration
-	7,  // 15: switchgear.api.v1.Part.override:type_name -> switchgear.api.v1.Override
-	0,  // 16: switchgear.api.v1.Replica.state:type_name -> switchgear.api.v1.State
-	1,  // 17: switchgear.api.v1.Replica.mode:type_name -> switchgear.api.v1.Mode
-	10, // 18: switchgear.api.v1.Replica.age:type_name -> google.protobuf.Duration
-	2,  // 19: switchgear.api.v1.CircuitService.ListCircuits:input_type -> switchgear.api.v1.ListCircuitsRequest
-	4,  // 20: switchgear.api.v1.CircuitService.GetCircuit:input_type -> switchgear.api.v1.GetCircuitRequest
-	3,  // 21: switchgear.api.v1.CircuitService.ListCircuits:output_type -> switchgear.api.v1.ListCircuitsResponse
-	5,  // 22: switchgear.api.v1.CircuitService.GetCircuit:output_type -> switchgear.api.v1.GetCircuitResponse
-	21, // [21:23] is the sub-list for method output_type
-	19, // [19:21] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	11, // 1: switchgear.api.v1.ListCircuitsResponse.circuits:type_name -> switchgear.api.v1.Circuit
+	15, // 2: switchgear.api.v1.ListCircuitsResponse.age:type_name -> google.protobuf.Duration
+	11, // 3: switchgear.api.v1.GetCircuitResponse.circuit:type_name -> switchgear.api.v1.Circuit
+	15, // 4: switchgear.api.v1.GetCircuitResponse.age:type_name -> google.protobuf.Duration
+	0,  // 5: switchgear.api.v1.WatchCircuitsRequest.states:type_name -> switchgear.api.v1.State
+	8,  // 6: switchgear.api.v1.WatchCircuitsResponse.snapshot:type_name -> switchgear.api.v1.CircuitsSnapshot
+	9,  // 7: switchgear.api.v1.WatchCircuitsResponse.delta:type_name -> switchgear.api.v1.CircuitsDelta
+	10, // 8: switchgear.api.v1.WatchCircuitsResponse.heartbeat:type_name -> switchgear.api.v1.CircuitsHeartbeat
+	11, // 9: switchgear.api.v1.CircuitsSnapshot.circuits:type_name -> switchgear.api.v1.Circuit
+	11, // 10: switchgear.api.v1.CircuitsDelta.changed:type_name -> switchgear.api.v1.Circuit
+	0,  // 11: switchgear.api.v1.Circuit.state:type_name -> switchgear.api.v1.State
+	1,  // 12: switchgear.api.v1.Circuit.mode:type_name -> switchgear.api.v1.Mode
+	15, // 13: switchgear.api.v1.Circuit.since:type_name -> google.protobuf.Duration
+	13, // 14: switchgear.api.v1.Circuit.parts:type_name -> switchgear.api.v1.Part
+	14, // 15: switchgear.api.v1.Circuit.replicas:type_name -> switchgear.api.v1.Replica
+	12, // 16: switchgear.api.v1.Circuit.override:type_name -> switchgear.api.v1.Override
+	1,  // 17: switchgear.api.v1.Override.mode:type_name -> switchgear.api.v1.Mode
+	15, // 18: switchgear.api.v1.Override.left:type_name -> google.protobuf.Duration
+	0,  // 19: switchgear.api.v1.Part.state:type_name -> switchgear.api.v1.State
+	15, // 20: switchgear.api.v1.Part.since:type_name -> google.protobuf.Duration
+	12, // 21: switchgear.api.v1.Part.override:type_name -> switchgear.api.v1.Override
+	0,  // 22: switchgear.api.v1.Replica.state:type_name -> switchgear.api.v1.State
+	1,  // 23: switchgear.api.v1.Replica.mode:type_name -> switchgear.api.v1.Mode
+	15, // 24: switchgear.api.v1.Replica.age:type_name -> google.protobuf.Duration
+	2,  // 25: switchgear.api.v1.CircuitService.ListCircuits:input_type -> switchgear.api.v1.ListCircuitsRequest
+	4,  // 26: switchgear.api.v1.CircuitService.GetCircuit:input_type -> switchgear.api.v1.GetCircuitRequest
+	6,  // 27: switchgear.api.v1.CircuitService.WatchCircuits:input_type -> switchgear.api.v1.WatchCircuitsRequest
+	3,  // 28: switchgear.api.v1.CircuitService.ListCircuits:output_type -> switchgear.api.v1.ListCircuitsResponse
+	5,  // 29: switchgear.api.v1.CircuitService.GetCircuit:output_type -> switchgear.api.v1.GetCircuitResponse
+	7,  // 30: switchgear.api.v1.CircuitService.WatchCircuits:output_type -> switchgear.api.v1.WatchCircuitsResponse
+	28, // [28:31] is the sub-list for method output_type
+	25, // [25:28] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_switchgear_api_v1_circuits_proto_init() }
@@ -958,13 +1345,18 @@ func file_switchgear_api_v1_circuits_proto_init() {
 	if File_switchgear_api_v1_circuits_proto != nil {
 		return
 	}
+	file_switchgear_api_v1_circuits_proto_msgTypes[5].OneofWrappers = []any{
+		(*WatchCircuitsResponse_Snapshot)(nil),
+		(*WatchCircuitsResponse_Delta)(nil),
+		(*WatchCircuitsResponse_Heartbeat)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_switchgear_api_v1_circuits_proto_rawDesc), len(file_switchgear_api_v1_circuits_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

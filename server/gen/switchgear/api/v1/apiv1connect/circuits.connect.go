@@ -41,6 +41,9 @@ const (
 	// CircuitServiceGetCircuitProcedure is the fully-qualified name of the CircuitService's GetCircuit
 	// RPC.
 	CircuitServiceGetCircuitProcedure = "/switchgear.api.v1.CircuitService/GetCircuit"
+	// CircuitServiceWatchCircuitsProcedure is the fully-qualified name of the CircuitService's
+	// WatchCircuits RPC.
+	CircuitServiceWatchCircuitsProcedure = "/switchgear.api.v1.CircuitService/WatchCircuits"
 )
 
 // CircuitServiceClient is a client for the switchgear.api.v1.CircuitService service.
@@ -50,6 +53,9 @@ type CircuitServiceClient interface {
 	// GetCircuit gives one circuit with the evidence for its state. Code not_found
 	// names the nearest ones that exist.
 	GetCircuit(context.Context, *v1.GetCircuitRequest) (*v1.GetCircuitResponse, error)
+	// WatchCircuits gives the circuits that pass the filter, and then each change,
+	// numbered. Who falls too far behind gets all of them anew.
+	WatchCircuits(context.Context, *v1.WatchCircuitsRequest) (*connect.ServerStreamForClient[v1.WatchCircuitsResponse], error)
 }
 
 // NewCircuitServiceClient constructs a client for the switchgear.api.v1.CircuitService service. By
@@ -75,13 +81,20 @@ func NewCircuitServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(circuitServiceMethods.ByName("GetCircuit")),
 			connect.WithClientOptions(opts...),
 		),
+		watchCircuits: connect.NewClient[v1.WatchCircuitsRequest, v1.WatchCircuitsResponse](
+			httpClient,
+			baseURL+CircuitServiceWatchCircuitsProcedure,
+			connect.WithSchema(circuitServiceMethods.ByName("WatchCircuits")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // circuitServiceClient implements CircuitServiceClient.
 type circuitServiceClient struct {
-	listCircuits *connect.Client[v1.ListCircuitsRequest, v1.ListCircuitsResponse]
-	getCircuit   *connect.Client[v1.GetCircuitRequest, v1.GetCircuitResponse]
+	listCircuits  *connect.Client[v1.ListCircuitsRequest, v1.ListCircuitsResponse]
+	getCircuit    *connect.Client[v1.GetCircuitRequest, v1.GetCircuitResponse]
+	watchCircuits *connect.Client[v1.WatchCircuitsRequest, v1.WatchCircuitsResponse]
 }
 
 // ListCircuits calls switchgear.api.v1.CircuitService.ListCircuits.
@@ -102,6 +115,11 @@ func (c *circuitServiceClient) GetCircuit(ctx context.Context, req *v1.GetCircui
 	return nil, err
 }
 
+// WatchCircuits calls switchgear.api.v1.CircuitService.WatchCircuits.
+func (c *circuitServiceClient) WatchCircuits(ctx context.Context, req *v1.WatchCircuitsRequest) (*connect.ServerStreamForClient[v1.WatchCircuitsResponse], error) {
+	return c.watchCircuits.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // CircuitServiceHandler is an implementation of the switchgear.api.v1.CircuitService service.
 type CircuitServiceHandler interface {
 	// ListCircuits gives the circuits that pass the filter, ordered by name.
@@ -109,6 +127,9 @@ type CircuitServiceHandler interface {
 	// GetCircuit gives one circuit with the evidence for its state. Code not_found
 	// names the nearest ones that exist.
 	GetCircuit(context.Context, *v1.GetCircuitRequest) (*v1.GetCircuitResponse, error)
+	// WatchCircuits gives the circuits that pass the filter, and then each change,
+	// numbered. Who falls too far behind gets all of them anew.
+	WatchCircuits(context.Context, *v1.WatchCircuitsRequest, *connect.ServerStream[v1.WatchCircuitsResponse]) error
 }
 
 // NewCircuitServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -130,12 +151,20 @@ func NewCircuitServiceHandler(svc CircuitServiceHandler, opts ...connect.Handler
 		connect.WithSchema(circuitServiceMethods.ByName("GetCircuit")),
 		connect.WithHandlerOptions(opts...),
 	)
+	circuitServiceWatchCircuitsHandler := connect.NewServerStreamHandlerSimple(
+		CircuitServiceWatchCircuitsProcedure,
+		svc.WatchCircuits,
+		connect.WithSchema(circuitServiceMethods.ByName("WatchCircuits")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/switchgear.api.v1.CircuitService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case CircuitServiceListCircuitsProcedure:
 			circuitServiceListCircuitsHandler.ServeHTTP(w, r)
 		case CircuitServiceGetCircuitProcedure:
 			circuitServiceGetCircuitHandler.ServeHTTP(w, r)
+		case CircuitServiceWatchCircuitsProcedure:
+			circuitServiceWatchCircuitsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -151,4 +180,8 @@ func (UnimplementedCircuitServiceHandler) ListCircuits(context.Context, *v1.List
 
 func (UnimplementedCircuitServiceHandler) GetCircuit(context.Context, *v1.GetCircuitRequest) (*v1.GetCircuitResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("switchgear.api.v1.CircuitService.GetCircuit is not implemented"))
+}
+
+func (UnimplementedCircuitServiceHandler) WatchCircuits(context.Context, *v1.WatchCircuitsRequest, *connect.ServerStream[v1.WatchCircuitsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("switchgear.api.v1.CircuitService.WatchCircuits is not implemented"))
 }
