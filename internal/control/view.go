@@ -29,6 +29,21 @@ func (m *Mind) Known() []policy.Circuit {
 	return known
 }
 
+// Native are the settings of a circuit where no policy of the daemon says otherwise:
+// those that a replica has told of as its own, else those that it runs on.
+func (m *Mind) Native(id policy.Circuit) (policy.Settings, bool) {
+	c := m.known(id)
+	if c == nil {
+		return policy.Settings{}, false
+	}
+	for _, r := range c.rows {
+		if r.native != nil {
+			return *r.native, true
+		}
+	}
+	return c.settings, true
+}
+
 // Circuit tells what is known of one circuit.
 func (m *Mind) Circuit(id policy.Circuit) (CircuitView, bool) {
 	ce := m.callees[id.Callee]

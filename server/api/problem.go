@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
@@ -16,6 +17,7 @@ type Problem struct {
 	Field, Value string // what in the request is wrong, if anything is
 	Advice       string // what to do about it
 	Err          error
+	Details      []proto.Message // beside the one that every error has
 }
 
 func (p *Problem) Error() string { return p.Err.Error() }
@@ -83,6 +85,11 @@ func answer(err error, id string) *connect.Error {
 	case errors.As(err, &p):
 		out = connect.NewError(p.Code, p.Err)
 		detail.Field, detail.Value, detail.Advice = p.Field, p.Value, p.Advice
+		for _, m := range p.Details {
+			if d, err := connect.NewErrorDetail(m); err == nil {
+				out.AddDetail(d)
+			}
+		}
 	case errors.As(err, &e) && e.Code() != connect.CodeUnknown && e.Code() != connect.CodeInternal:
 		out = e
 		for _, d := range e.Details() {

@@ -27,6 +27,7 @@ import (
 	"github.com/datapunk/switchgear/link/wire"
 	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/bus"
+	"github.com/datapunk/switchgear/server/policybook"
 	"github.com/datapunk/switchgear/server/store"
 )
 
@@ -73,6 +74,8 @@ type App struct {
 	owner    *owner
 	store    *store.Store
 	book     *book
+	policies *policybook.Book
+	steward  *steward
 	feed     *api.Feed
 	recorder *recorder
 	server   *http.Server
@@ -153,6 +156,7 @@ func New(cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.book = newBook(a.store, a.owner.take, a.log)
+	a.openPolicies()
 	a.feed = api.NewFeed(a.owner.snapshot)
 
 	for _, subscribe := range []func() (func(), error){
@@ -217,6 +221,10 @@ func (a *App) release() {
 	}
 	if a.owner != nil {
 		a.owner.stop()
+	}
+	if a.steward != nil {
+		a.steward.close()
+		a.policies.Close()
 	}
 	if a.feed != nil {
 		a.feed.Close()

@@ -24,6 +24,7 @@ func (a *App) api(mux *http.ServeMux, options ...connect.HandlerOption) {
 	handle(apiv1connect.NewCircuitServiceHandler(api.NewCircuits(a.owner.snapshot, a.feed), options...))
 	handle(apiv1connect.NewFleetServiceHandler(api.NewFleet(a.owner.snapshot), options...))
 	handle(apiv1connect.NewOverrideServiceHandler(api.NewOverrides(a.book, a.owner.snapshot, a.onLoopback(), a.cfg.MaxOverride), options...))
+	handle(apiv1connect.NewPolicyServiceHandler(api.NewPolicies(a.policies, a.owner.tried.Load, a.onLoopback(), a.cfg.Dev), options...))
 }
 
 // onLoopback reports whether only this machine reaches the daemon.

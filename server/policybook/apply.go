@@ -135,9 +135,17 @@ func (b *Book) Plan(a Apply) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	for _, f := range set.Lint() {
-		title, _, _ := strings.Cut(f.File, "@")
-		if titles[title] {
+	findings := set.Lint()
+	for _, p := range set.Policies() {
+		if len(p.Hosts) > 0 {
+			findings = append(findings, policy.Finding{
+				Code: policy.LintStoredHosts, Policy: p.Title(), File: p.File, Line: p.Line,
+				Says: "the daemon does not send hosts to processes: they are used where the policy stands in a file of the library",
+			})
+		}
+	}
+	for _, f := range findings {
+		if titles[f.Policy] {
 			out.Findings = append(out.Findings, f)
 		}
 	}
