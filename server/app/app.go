@@ -61,6 +61,8 @@ type Config struct {
 	// Registry takes the metrics; default a new one.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
+
+	shows bool // for tests: directives are shown alone, as they are in production
 }
 
 // App is one daemon.
@@ -132,7 +134,7 @@ func New(cfg Config) (_ *App, err error) {
 	if a.data, err = openData(cfg.Data); err != nil {
 		return nil, err
 	}
-	mind := control.Config{Daemon: cfg.Name, Incarnation: a.data.incarnation, Seed: rand.Uint64(), Enforce: cfg.Dev, Checkable: cfg.Checkable}
+	mind := control.Config{Daemon: cfg.Name, Incarnation: a.data.incarnation, Seed: rand.Uint64(), Enforce: cfg.Dev && !cfg.shows, Checkable: cfg.Checkable}
 	if cfg.Bus != nil {
 		mind.Join = joinTime
 		a.bus, err = cfg.Bus.Share()
