@@ -176,6 +176,7 @@ func TestASlowWatcherGetsEverythingAnewAndKeepsNobodyWaiting(t *testing.T) {
 		slow, stopSlow := watching(t, c, &apiv1.WatchCircuitsRequest{}, hold)
 		quick, stopQuick := watching(t, c, &apiv1.WatchCircuitsRequest{}, nil)
 		quick.want(t, "all [web..a:closed] true true")
+		synctest.Wait()
 		for i := range maxBehind + 2 {
 			w.set(t, opens, fmt.Sprintf("web..x%d", i))
 			quick.next(t)

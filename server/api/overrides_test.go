@@ -278,6 +278,10 @@ func TestEveryErrorTellsCodeFieldAdviceAndRequest(t *testing.T) {
 			t.Error("the log does not say what it was")
 		}
 	}
+	k.panics, k.err = false, context.Canceled
+	if _, err = c.Force(t.Context(), forceOf(nil)); connect.CodeOf(err) != connect.CodeCanceled {
+		t.Errorf("%v: want that the caller has left", err)
+	}
 	k.panics, k.err = false, connect.NewError(connect.CodeAborted, errors.New("changed meanwhile"))
 	_, err = c.Force(t.Context(), forceOf(nil))
 	if d := detailOf(err); d.GetCode() != "conflict" || d.GetAdvice() == "" || !strings.Contains(err.Error(), "changed meanwhile") {

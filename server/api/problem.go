@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -90,6 +91,10 @@ func answer(err error, id string) *connect.Error {
 				out.AddDetail(d)
 			}
 		}
+	case errors.Is(err, context.Canceled):
+		out = connect.NewError(connect.CodeCanceled, errors.New("the caller has left"))
+	case errors.Is(err, context.DeadlineExceeded):
+		out = connect.NewError(connect.CodeDeadlineExceeded, errors.New("it took longer than the caller waits"))
 	case errors.As(err, &e) && e.Code() != connect.CodeUnknown && e.Code() != connect.CodeInternal:
 		out = e
 		for _, d := range e.Details() {

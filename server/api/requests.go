@@ -67,8 +67,11 @@ func (r *requests) WrapStreamingClient(next connect.StreamingClientFunc) connect
 func (r *requests) failed(ctx context.Context, procedure, id string, began time.Time, err error) error {
 	out := answer(err, id)
 	level := slog.LevelInfo
-	if out.Code() == connect.CodeInternal {
+	switch out.Code() {
+	case connect.CodeInternal:
 		level = slog.LevelError
+	case connect.CodeCanceled:
+		level = slog.LevelDebug
 	}
 	r.log.Log(ctx, level, "request failed", "request_id", id, "procedure", procedure, "code", codeWords[out.Code()], "took", time.Since(began), "error", err)
 	return out

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,7 +22,9 @@ const (
 // client asks one daemon.
 type client struct {
 	apiv1connect.CircuitServiceClient
-	server string
+	fleet     apiv1connect.FleetServiceClient
+	overrides apiv1connect.OverrideServiceClient
+	server    string
 }
 
 // serverOption adds --server; the daemon is asked at what it, the environment or
@@ -44,31 +44,20 @@ func serverOption(cmd *cobra.Command) (connectTo func() (*client, error)) {
 			return nil, usagef(cmd, "%s is not the URL of a daemon: want one such as %s", from, defaultServer)
 		}
 		transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 3 * time.Second}).DialContext, ForceAttemptHTTP2: true}
-		return &client{apiv1connect.NewCircuitServiceClient(&http.Client{Transport: transport, Timeout: askTime}, u.Scheme+"://"+u.Host), at}, nil
+		h, base, bounded := &http.Client{Transport: transport}, u.Scheme+"://"+u.Host, connect.WithInterceptors(connect.UnaryInterceptorFunc(inTime))
+		return &client{
+			apiv1connect.NewCircuitServiceClient(h, base, bounded),
+			apiv1connect.NewFleetServiceClient(h, base, bounded),
+			apiv1connect.NewOverrideServiceClient(h, base, bounded), at,
+		}, nil
 	}
 }
 
-// explain gives an error of the API its exit code, and says what to do where the
-// daemon was not reached.
-func (c *client) explain(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
+// inTime bounds a question; a stream lasts.
+func inTime(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, q connect.AnyRequest) (connect.AnyResponse, error) {
+		ctx, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		return next(ctx, q)
 	}
-	if ctx.Err() != nil {
-		return withCode(exitInterrupted, ctx.Err())
-	}
-	text := err
-	var e *connect.Error
-	if errors.As(err, &e) && e.Unwrap() != nil {
-		text = e.Unwrap() // without the code's name
-	}
-	switch connect.CodeOf(err) {
-	case connect.CodeNotFound:
-		return withCode(exitNotFound, text)
-	case connect.CodeInvalidArgument:
-		return withCode(exitInvalid, text)
-	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeUnknown, connect.CodeUnimplemented:
-		return withCode(exitUnavailable, fmt.Errorf("no daemon answers at %s: %w\nStart one with 'switchgear serve --dev', or say where it is with --server URL or SWITCHGEAR_SERVER", c.server, text))
-	}
-	return fmt.Errorf("ask the daemon at %s: %w", c.server, text)
 }

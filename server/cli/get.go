@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,23 +14,23 @@ import (
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
 
-const watchInterval = time.Second
+const resources = "circuits, replicas, edges, overrides, pauses"
 
 var outputs = []string{"table", "wide", "json", "yaml", "name"}
 
 func newGetCommand() *cobra.Command {
 	get := &cobra.Command{
 		Use:   "get RESOURCE",
-		Short: "List what the daemon knows: circuits",
+		Short: "List what the daemon knows: circuits, replicas, edges, overrides, pauses",
 		Args: func(cmd *cobra.Command, given []string) error {
 			if len(given) == 0 {
-				return usagef(cmd, "say what to get: circuits")
+				return usagef(cmd, "say what to get: %s", resources)
 			}
-			return usagef(cmd, "there is no resource %q: want circuits", given[0])
+			return usagef(cmd, "there is no resource %q: want one of %s", given[0], resources)
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	get.AddCommand(newGetCircuitsCommand())
+	get.AddCommand(newGetCircuitsCommand(), newGetReplicasCommand(), newGetEdgesCommand(), newGetOverridesCommand(), newGetPausesCommand())
 	return get
 }
 
@@ -86,7 +85,7 @@ namespace/caller..namespace/callee#route; names without a namespace are in
 			return err
 		}
 		if o.watch {
-			return watch(cmd.Context(), c, q, cmd.OutOrStdout(), o.output)
+			return printWatch(cmd.Context(), c, q, cmd.OutOrStdout(), o.output)
 		}
 		all, err := c.list(cmd.Context(), q)
 		if err != nil {
@@ -141,36 +140,6 @@ func printCircuits(w io.Writer, all []*apiv1.Circuit, output string) error {
 		return nil
 	}
 	return printTable(w, rows...)
-}
-
-// watch prints all circuits once and then those that changed, until it is
-// interrupted. Rates alone are not a change.
-func watch(ctx context.Context, c *client, q *apiv1.ListCircuitsRequest, w io.Writer, output string) error {
-	seen := map[string]string{}
-	for first := true; ; first = false {
-		all, err := c.list(ctx, q)
-		if err != nil {
-			return err
-		}
-		var changed []*apiv1.Circuit
-		now := make(map[string]string, len(all))
-		for _, m := range all {
-			mark := fmt.Sprint(m.GetState(), m.GetMode(), m.GetPhase(), m.GetOpen(), m.GetBreakers(), m.GetShare(), m.GetWhy())
-			now[m.GetName()] = mark
-			if seen[m.GetName()] != mark {
-				changed = append(changed, m)
-			}
-		}
-		seen = now
-		if err := printChanged(w, changed, output, first); err != nil {
-			return err
-		}
-		select {
-		case <-time.After(watchInterval):
-		case <-ctx.Done():
-			return withCode(exitInterrupted, ctx.Err())
-		}
-	}
 }
 
 // printChanged prints one line per circuit in JSON, documents in YAML, rows of a

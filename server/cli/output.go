@@ -140,7 +140,7 @@ var (
 func row(m *apiv1.Circuit, wide bool) []string {
 	state, why := api.Word(m.GetState()), m.GetWhy()
 	if o := m.GetOverride(); o != nil {
-		state += ", " + api.Word(o.GetMode())
+		state += ", " + api.Word(o.GetMode()) // calculated, and what a person made of it
 		why = fmt.Sprintf("%s by %s for another %s: %s", api.Word(o.GetMode()), o.GetAuthor(), api.Age(o.GetLeft().AsDuration()), o.GetReason())
 	} else if m.GetHeld() != "" {
 		why = "held: " + m.GetHeld()

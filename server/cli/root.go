@@ -15,17 +15,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInvalid     = 3
-	exitNotFound    = 5
-	exitUnavailable = 7
-	exitInterrupted = 130
-)
-
 // commands are all that there are, in the order in which help lists them.
 var commands = []func() *cobra.Command{
 	newDemoCommand,
@@ -34,6 +23,12 @@ var commands = []func() *cobra.Command{
 	newServeCommand,
 	newGetCommand,
 	newWhyCommand,
+	newTopCommand,
+	newForceCommand,
+	newReleaseCommand,
+	newPauseCommand,
+	newResumeCommand,
+	newMarkCommand,
 	newPolicyCommand,
 	newLabCommand,
 	newVersionCommand,
@@ -73,8 +68,8 @@ for how long. Calls never wait for it.
 Try it:  switchgear demo
 Use it:  switchgear serve --dev        and, elsewhere,  switchgear get circuits
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 invalid, 5 not found, 7 unavailable,
-130 interrupted.`,
+Exit codes: 0 ok, 1 failed, 2 usage, 3 invalid, 4 not allowed, 5 not found,
+6 conflict, 7 unavailable, 130 interrupted.`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -124,14 +119,6 @@ func exit(code int) error { return exitError{errors.New(""), code} }
 // usagef is an error of what was asked, with where to read how to ask.
 func usagef(cmd *cobra.Command, format string, args ...any) error {
 	return exitError{fmt.Errorf("%w\nSee '%s --help'", fmt.Errorf(format, args...), cmd.CommandPath()), exitUsage}
-}
-
-func codeOf(err error) int {
-	var e exitError
-	if errors.As(err, &e) {
-		return e.code
-	}
-	return exitFailed
 }
 
 // args checks the number of arguments, in the words of the command.

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,12 @@ func TestMain(m *testing.M) {
 			os.Exit(Main())
 		},
 		"failing-replica": failingReplica,
+		"calling-replica": callingReplica,
+		"says":            func() { os.Exit(says()) },
+		"grep-file":       func() { os.Exit(grepFile()) },
+		"refused":         func() { os.Exit(refused()) },
+		"watching":        func() { os.Exit(watching()) },
+		"refusing-daemon": refusingDaemon,
 		"switchgear-open": func() { os.Exit(isOpen()) },
 		"interrupted":     func() { os.Exit(interrupted()) },
 	})
@@ -100,6 +108,62 @@ func wait(ts *testscript.TestScript, what string, ok func() bool) {
 	}
 }
 
+// says PATTERN ARGUMENT… succeeds if switchgear prints what the pattern matches.
+func says() int {
+	var out strings.Builder
+	if code := run(context.Background(), os.Args[2:], &out, os.Stderr); code != 0 {
+		return code
+	}
+	if !regexp.MustCompile(os.Args[1]).MatchString(out.String()) {
+		return 1
+	}
+	return 0
+}
+
+// grepFile PATTERN FILE succeeds if the file has what the pattern matches.
+func grepFile() int {
+	data, err := os.ReadFile(os.Args[2])
+	if err != nil || !regexp.MustCompile(os.Args[1]).Match(data) {
+		return 1
+	}
+	return 0
+}
+
+// refused COMMAND… succeeds if the command ends as one that is not allowed.
+func refused() int {
+	cmd := exec.Command(os.Args[1], os.Args[2:]...)
+	_ = cmd.Run()
+	if cmd.ProcessState.ExitCode() != exitNotAllowed {
+		return 1
+	}
+	return 0
+}
+
+// watching FILE COMMAND… is the command, with its output in a file.
+func watching() int {
+	f, err := os.Create(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return run(ctx, os.Args[3:], f, os.Stderr)
+}
+
+// refusingDaemon CODE answers everything with an error, as daemons do that listen
+// where others reach them.
+func refusingDaemon() {
+	answer := fmt.Sprintf(`{"code":%q,"message":"not here"}`, os.Args[1])
+	panic((&http.Server{
+		Addr: os.Getenv("ADDR"), ReadHeaderTimeout: time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, answer)
+		}),
+	}).ListenAndServe())
+}
+
 // isOpen succeeds if get lists the circuit as not closed.
 func isOpen() int {
 	var out strings.Builder
@@ -129,6 +193,33 @@ func interrupted() int {
 	_, _ = io.Copy(io.Discard, r)
 	_ = cmd.Wait()
 	return cmd.ProcessState.ExitCode()
+}
+
+// callingReplica is a client whose calls to checkout succeed, until it is ended; a
+// file of its name says whether the last one was admitted.
+func callingReplica() {
+	m, err := switchgear.New(switchgear.Config{Service: "web", Replica: os.Args[1]})
+	if err != nil {
+		panic(err)
+	}
+	if _, err := link.Connect(m, "http://"+os.Getenv("ADDR")); err != nil {
+		panic(err)
+	}
+	b := m.Breaker(switchgear.Key{Callee: "checkout"})
+	last := ""
+	for range time.Tick(20 * time.Millisecond) {
+		now := "rejected"
+		if p, err := b.Acquire(); err == nil {
+			p.Done(switchgear.Outcome{Verdict: breaker.Success})
+			now = "admitted"
+		}
+		if now != last {
+			if err := os.WriteFile(os.Args[1], []byte(now), 0o600); err != nil {
+				panic(err)
+			}
+		}
+		last = now
+	}
 }
 
 // failingReplica is a client whose calls to checkout fail, in a process of its

@@ -32,6 +32,7 @@ with the same names:
   data: /var/lib/switchgear
   record: ""
   activeCheckNetworks: []   # where policies' active checks may be made, as 10.0.0.0/8
+  maxOverride: 24h          # how long an override or a pause lasts at most; up to 30 days
   log:
     format: text   # or json
     level: info    # debug, info, warn, error`,
@@ -46,6 +47,7 @@ with the same names:
 	f.StringVar(&file, "config", "", "`file` with these settings in YAML")
 	f.StringVar(&set.Record, "record", set.Record, "`file` to write every input of control to, for replay")
 	f.StringSliceVar(&set.ActiveCheckNetworks, "active-check-network", nil, "`network` in which active checks of policies may be made, such as 10.0.0.0/8; none by default")
+	f.DurationVar(&set.MaxOverride, "max-override", set.MaxOverride, "how `long` an override or a pause lasts at most; a longer one is forgotten longer")
 	f.StringVar(&set.Log.Format, "log-format", set.Log.Format, "text or json")
 	f.StringVar(&set.Log.Level, "log-level", set.Log.Level, "debug, info, warn or error")
 
@@ -66,7 +68,7 @@ with the same names:
 		if set.Log.Format == "json" {
 			handler = slog.NewJSONHandler(cmd.ErrOrStderr(), options)
 		}
-		a, err := app.New(app.Config{Listen: set.Listen, Dev: set.Dev, Data: set.Data, Record: set.Record, Checkable: set.ActiveCheckNetworks, Log: slog.New(handler)})
+		a, err := app.New(app.Config{Listen: set.Listen, Dev: set.Dev, Data: set.Data, Record: set.Record, Checkable: set.ActiveCheckNetworks, MaxOverride: set.MaxOverride, Log: slog.New(handler)})
 		switch {
 		case errors.Is(err, app.ErrUsage):
 			return usagef(cmd, "%w", err)

@@ -63,16 +63,24 @@ func printWhy(w io.Writer, r *apiv1.GetCircuitResponse) error {
 		{"calls", fmt.Sprintf("%.1f/s", m.GetCallsPerSecond())},
 		{"admitted", fmt.Sprintf("%.0f%%", 100*m.GetShare())},
 		{"breakers", fmt.Sprintf("%d of %d not closed", m.GetOpen(), m.GetBreakers())},
+		{"state", api.Word(m.GetState()) + ", as calculated"},
 		{"mode", api.Word(m.GetMode())},
+	}
+	if o := m.GetOverride(); o != nil {
+		rows = append(rows, []string{"override", fmt.Sprintf("%s by %s for another %s: %s", api.Word(o.GetMode()), o.GetAuthor(), api.Age(o.GetLeft().AsDuration()), o.GetReason())})
 	}
 	if err := printTable(w, rows...); err != nil {
 		return err
 	}
 	if len(m.GetParts()) > 0 {
-		rows = [][]string{{"INSTANCE", "STATE", "SINCE", "ADMITTED", "WHY"}}
+		rows = [][]string{{"INSTANCE", "STATE", "SINCE", "ADMITTED", "OVERRIDE", "WHY"}}
 		for _, p := range m.GetParts() {
+			word := "-"
+			if o := p.GetOverride(); o != nil {
+				word = fmt.Sprintf("%s by %s for another %s", api.Word(o.GetMode()), o.GetAuthor(), api.Age(o.GetLeft().AsDuration()))
+			}
 			rows = append(rows, []string{
-				p.GetInstance(), api.Word(p.GetState()), api.Age(p.GetSince().AsDuration()), fmt.Sprintf("%.0f%%", 100*p.GetShare()), dash(p.GetWhy()),
+				p.GetInstance(), api.Word(p.GetState()), api.Age(p.GetSince().AsDuration()), fmt.Sprintf("%.0f%%", 100*p.GetShare()), word, dash(p.GetWhy()),
 			})
 		}
 		fmt.Fprintln(w)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -22,7 +23,9 @@ type Config struct {
 	Record string `yaml:"record"`
 	// ActiveCheckNetworks are where a policy's active checks may be made, as CIDR.
 	ActiveCheckNetworks []string `yaml:"activeCheckNetworks"`
-	Log                 Log      `yaml:"log"`
+	// MaxOverride is how long an override or a pause lasts at most.
+	MaxOverride time.Duration `yaml:"maxOverride"`
+	Log         Log           `yaml:"log"`
 }
 
 // Log is how the daemon logs, on standard error.
@@ -35,7 +38,7 @@ const maxSize = 1 << 20
 
 // Default is what holds where neither says anything.
 func Default() Config {
-	return Config{Listen: "127.0.0.1:7443", Data: defaultData(), Log: Log{Format: "text", Level: "info"}}
+	return Config{Listen: "127.0.0.1:7443", Data: defaultData(), MaxOverride: 24 * time.Hour, Log: Log{Format: "text", Level: "info"}}
 }
 
 // defaultData is the user's own state directory, by the convention of desktops.
@@ -97,6 +100,7 @@ func Merge(file, flags Config, given func(flag string) bool) Config {
 	pick("data", func() { file.Data = flags.Data })
 	pick("record", func() { file.Record = flags.Record })
 	pick("active-check-network", func() { file.ActiveCheckNetworks = flags.ActiveCheckNetworks })
+	pick("max-override", func() { file.MaxOverride = flags.MaxOverride })
 	pick("log-format", func() { file.Log.Format = flags.Log.Format })
 	pick("log-level", func() { file.Log.Level = flags.Log.Level })
 	return file
