@@ -285,3 +285,23 @@ func BenchmarkTrialSecond(b *testing.B) {
 		x.pass(time.Second)
 	}
 }
+
+func TestReplicasThatAreGoneAreCountedNoMore(t *testing.T) {
+	x := newTraffic(t, `"failureRateThreshold": 50`, `"failureRateThreshold": 60`, 0)
+	x.onTrial = 2
+	x.pass(3 * time.Second)
+	if n := x.trial.Numbers(); n.Replicas != 4 || n.OnTrial != 2 {
+		t.Errorf("%+v: want 2 of 4", n)
+	}
+	x.trial.Gone(fleet.ReplicaID{Service: web, Name: "web-0", Incarnation: 1})
+	x.trial.Gone(fleet.ReplicaID{Service: web, Name: "nobody"})
+	if n := x.trial.Numbers(); n.Replicas != 3 || n.OnTrial != 1 || x.trial.pairs != 3 {
+		t.Errorf("%+v, %d pairs: want 1 of 3", n, x.trial.pairs)
+	}
+	x.then = settings(t, `"failureRateThreshold": 50`)
+	x.onTrial = 4
+	x.pass(3 * time.Second)
+	if n := x.trial.Numbers(); n.OnTrial != 0 {
+		t.Errorf("%+v: want none on trial, since all were led back", n)
+	}
+}

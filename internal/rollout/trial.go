@@ -23,8 +23,13 @@ type Trial struct {
 	edges    map[policy.Circuit]*edge
 	order    []*edge
 	skipped  map[policy.Circuit]bool
+	members  map[fleet.ReplicaID]*member
+	pairs    int // of replicas and circuits that are told apart
 	stage    Stage
 }
+
+// member is a replica that reports circuits on trial.
+type member struct{ edges, onTrial int }
 
 const (
 	// Evidence is played when it can be expected to be complete: calm replicas
@@ -35,6 +40,9 @@ const (
 	// first ones that have calls.
 	maxEdges   = 500
 	maxSkipped = 100_000
+	// maxPairs bounds how many replicas of how many circuits are told apart. What the
+	// others say counts as said by replicas that do not run on the change.
+	maxPairs = 200_000
 	// mostCalls is how many calls of a step are played: more are weighed.
 	mostCalls = 400
 )
@@ -42,7 +50,7 @@ const (
 // NewTrial evaluates what settings gives of each circuit: those in force, and the
 // changed ones. Circuits for which both say the same are left out.
 func NewTrial(seed uint64, settings func(policy.Circuit) (now, then *policy.Settings)) *Trial {
-	return &Trial{seed: seed, settings: settings, edges: make(map[policy.Circuit]*edge), skipped: make(map[policy.Circuit]bool)}
+	return &Trial{seed: seed, settings: settings, edges: make(map[policy.Circuit]*edge), skipped: make(map[policy.Circuit]bool), members: make(map[fleet.ReplicaID]*member)}
 }
 
 // edge is one circuit on trial.
@@ -92,7 +100,7 @@ func (t *Trial) Report(at time.Duration, r *control.ReplicaReport) {
 		cr := &r.Circuits[i]
 		e := t.edge(at, policy.Circuit{Caller: r.From.Service, Callee: cr.Callee, Route: cr.Route})
 		if e != nil {
-			e.report(at, r.From, cr)
+			e.report(at, t.seen(e, r.From, cr), cr)
 		}
 	}
 	if r.Final {
@@ -102,9 +110,42 @@ func (t *Trial) Report(at time.Duration, r *control.ReplicaReport) {
 
 // Gone forgets a replica.
 func (t *Trial) Gone(id fleet.ReplicaID) {
+	m := t.members[id]
+	if m == nil {
+		return
+	}
 	for _, e := range t.order {
 		delete(e.replicas, id)
 	}
+	t.pairs -= m.edges
+	delete(t.members, id)
+}
+
+// seen gives what a replica last said of a circuit, brought up to what it says now.
+func (t *Trial) seen(e *edge, id fleet.ReplicaID, cr *fleet.CircuitReport) *seen {
+	r := e.replicas[id]
+	if r == nil {
+		if t.pairs >= maxPairs {
+			return &seen{state: cr.State}
+		}
+		t.pairs++
+		r = &seen{state: cr.State}
+		e.replicas[id] = r
+		if t.members[id] == nil {
+			t.members[id] = &member{}
+		}
+		t.members[id].edges++
+	}
+	if cr.Settings != nil {
+		on := cr.Settings.Revision == e.revision
+		if on && !r.onTrial {
+			t.members[id].onTrial++
+		} else if !on && r.onTrial {
+			t.members[id].onTrial--
+		}
+		r.onTrial = on
+	}
+	return r
 }
 
 func (t *Trial) edge(at time.Duration, id policy.Circuit) *edge {
@@ -130,15 +171,7 @@ func (t *Trial) edge(at time.Duration, id policy.Circuit) *edge {
 	return e
 }
 
-func (e *edge) report(at time.Duration, from fleet.ReplicaID, cr *fleet.CircuitReport) {
-	r := e.replicas[from]
-	if r == nil {
-		r = &seen{state: cr.State}
-		e.replicas[from] = r
-	}
-	if cr.Settings != nil {
-		r.onTrial = cr.Settings.Revision == e.revision
-	}
+func (e *edge) report(at time.Duration, r *seen, cr *fleet.CircuitReport) {
 	group := 0
 	if r.onTrial {
 		group = 1
@@ -211,15 +244,11 @@ func (e *edge) play(s *step, at time.Duration) {
 // Numbers of the stage so far.
 func (t *Trial) Numbers() Numbers {
 	var n Numbers
-	replicas := make(map[fleet.ReplicaID]bool)
 	for _, e := range t.order {
 		n.Calls += e.calls
 		n.Unknown += e.unknown
 		if e.calls > 0 {
 			n.Circuits++
-		}
-		for id, r := range e.replicas {
-			replicas[id] = replicas[id] || r.onTrial
 		}
 		candidate, current := &e.onTrial, &e.others
 		if t.stage == MetricsOnly {
@@ -231,9 +260,9 @@ func (t *Trial) Numbers() Numbers {
 		n.Candidate.add(candidate)
 		n.Current.add(current)
 	}
-	for _, on := range replicas {
-		n.Replicas++
-		if on {
+	n.Replicas = len(t.members)
+	for _, m := range t.members {
+		if m.onTrial > 0 {
 			n.OnTrial++
 		}
 	}

@@ -21,8 +21,13 @@ type policies struct {
 	trial   *rollout.Trial
 	on      *policybook.Rollout // that the trial is of
 	since   time.Duration       // when its stage was first seen
+	judged  time.Duration       // when the steward was last told
 	steward chan<- *api.Progress
 }
+
+// judgeInterval is between two looks at a rollout's numbers, which cost a walk over
+// its replicas.
+const judgeInterval = 500 * time.Millisecond
 
 func noPolicies() policies {
 	e := &policybook.Edition{}
@@ -149,6 +154,10 @@ func (o *owner) progress() {
 	}
 	now := time.Since(o.began)
 	p.trial.Advance(now)
+	if now-p.judged < judgeInterval {
+		return
+	}
+	p.judged = now
 	progress := &api.Progress{Rollout: p.on, Lasted: now - p.since, Numbers: p.trial.Numbers()}
 	o.tried.Store(progress)
 	select {

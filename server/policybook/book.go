@@ -47,6 +47,9 @@ type Book struct {
 	store register
 	log   *slog.Logger
 	stop  []func()
+	wake  chan struct{} // holds one: something is stored anew
+	quit  chan struct{}
+	done  chan struct{}
 
 	inForce atomic.Pointer[Edition]
 
@@ -77,14 +80,35 @@ func (e *Edition) Sides() (now, then *policy.Set) {
 // Open reads what is stored, and calls changed after each later change. What can't
 // be read is left out, and said as an error.
 func Open(s register, log *slog.Logger, changed func()) *Book {
-	b := &Book{store: s, log: log, changed: func() {}}
+	b := &Book{store: s, log: log, changed: func() {}, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	b.inForce.Store(&Edition{Set: none()})
 	b.compile()
 	b.changed = changed
 	for _, kind := range []string{Policies.Name, Rollouts.Name} {
-		b.stop = append(b.stop, s.Watch(kind, func(store.Record) { b.compile() }))
+		b.stop = append(b.stop, s.Watch(kind, func(store.Record) { b.look() }))
 	}
+	go b.follow()
 	return b
+}
+
+// look says that something is stored anew. Many changes at once are compiled once.
+func (b *Book) look() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (b *Book) follow() {
+	defer close(b.done)
+	for {
+		select {
+		case <-b.wake:
+			b.compile()
+		case <-b.quit:
+			return
+		}
+	}
 }
 
 // Close ends the watching.
@@ -92,6 +116,8 @@ func (b *Book) Close() {
 	for _, stop := range b.stop {
 		stop()
 	}
+	close(b.quit)
+	<-b.done
 }
 
 // InForce is the edition that is in force.
@@ -149,9 +175,10 @@ func (b *Book) compile() {
 // sum tells two lists of records apart.
 func sum(records []store.Record) (sum uint64) {
 	for i := range records {
-		for _, c := range []byte(fmt.Sprint(records[i].Name, "\x00", records[i].Version, "\x00")) {
+		for _, c := range []byte(records[i].Name) {
 			sum = (sum ^ uint64(c)) * 0x100000001b3
 		}
+		sum = (sum ^ records[i].Version<<8) * 0x100000001b3
 	}
 	return sum
 }
