@@ -7,6 +7,7 @@ import (
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/server/bus"
+	"github.com/datapunk/switchgear/server/policybook"
 )
 
 // metrics exist from the start, so that an absent series always means an absent
@@ -69,6 +70,16 @@ func (m *metrics) observe(o *owner, g *gateway, b *bus.Bus, r *recorder) {
 				}
 				return float64(r.dropped.Load())
 			}),
+	)
+}
+
+// observePolicies does so for what is stored.
+func (m *metrics) observePolicies(b *policybook.Book) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_policies", Help: "Stored policies that are in force."},
+			func() float64 { return float64(b.InForce().Set.Len()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_store_age_seconds", Help: "How long ago the copy of the store that reads come from was last known to be complete; it grows while the store does not answer."},
+			func() float64 { return b.Age().Seconds() }),
 	)
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -239,5 +240,99 @@ func TestARolloutIsTakenBackByItsNumbersOrPasses(t *testing.T) {
 		if field(b, "failureRateThreshold") != "60" {
 			t.Error("a replica does not run on what has passed")
 		}
+	}
+}
+
+// Without any client of ours: JSON by POST, and errors that say field, value, reason
+// and what to do.
+func TestPlainJSONAppliesPoliciesAndIsToldAllThatIsWrong(t *testing.T) {
+	a, _ := running(t, nil)
+	post := func(method, body string) (int, string) {
+		t.Helper()
+		resp, err := http.Post("http://"+a.Address()+"/switchgear.api.v1.PolicyService/"+method, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		return resp.StatusCode, string(data)
+	}
+	const head = `{"author": "ann", "documents": [{"file": "p.yaml", "text": "apiVersion: switchgear/v1\nkind: CircuitPolicy\nmetadata: {name: p}\nspec: {`
+	if code, body := post("ApplyPolicies", head+`quorum: 3}"}]}`); code != http.StatusOK || !strings.Contains(body, `"ACTION_CREATED"`) {
+		t.Errorf("%d %s", code, body)
+	}
+	for _, test := range []struct {
+		method, body string
+		code         int
+		want         []string
+	}{
+		{"ApplyPolicies", head + `openAbove: 0, quorom: 2}"}]}`, http.StatusBadRequest, []string{
+			`"invalid_argument"`, `"file":"p.yaml"`, `"line":4`, `"field":"spec.openAbove"`, `"value":"0"`, `"reason":"want 1 to 95"`, `"hint":"correct line 4 of p.yaml"`,
+			`"field":"spec.quorom"`, `did you mean quorum?`, `"requestId"`, `"advice":"correct the documents and apply again"`,
+		}},
+		{"ApplyPolicies", `{"author": "ann"}`, http.StatusBadRequest, []string{"want one at least"}},
+		{"ApplyPolicies", strings.Replace(head, "ann", "", 1) + `quorum: 3}"}]}`, http.StatusBadRequest, []string{"author"}},
+		{"ApplyPolicies", head + `quorum: 4}"}], "expectedVersions": {"p": 7}}`, http.StatusConflict, []string{`"aborted"`, `"expectedVersion":"7"`, `"version":"1"`, `"author":"ann"`}},
+		{"GetPolicy", `{"name": "none"}`, http.StatusNotFound, []string{`"not_found"`}},
+		{"GetPolicy", `{"name": ""}`, http.StatusBadRequest, []string{`"field":"name"`}},
+		{"ListPolicies", `{"pageSize": 5000}`, http.StatusBadRequest, []string{`"page_size"`}},
+		{"ListPolicies", `{"pageToken": "%"}`, http.StatusBadRequest, []string{`"page_token"`}},
+		{"ExplainCircuit", `{"circuit": "x"}`, http.StatusBadRequest, []string{"namespace/caller..namespace/callee"}},
+		{"GetRollout", `{"name": "none"}`, http.StatusNotFound, nil},
+		{"ApplyPolicies", head + `quorum: 4}"}], "rollout": {"canaryPercent": 100}}`, http.StatusBadRequest, []string{"canaryPercent 100: want over 0 and under 100"}},
+		{"ApplyPolicies", head + `quorum: 4, hosts: [` + strings.Repeat("a.example,", 9000) + `]}"}]}`, http.StatusBadRequest, []string{"at most 256"}},
+		{"ApplyPolicies", `{"author": "ann", "documents": [{"text": "` + strings.Repeat(" ", 1<<20) + `x"}]}`, http.StatusTooManyRequests, []string{`"resource_exhausted"`, `"what"`}},
+	} {
+		code, body := post(test.method, test.body)
+		if code != test.code {
+			t.Errorf("%s %.200s: %d: want %d", test.method, test.body, code, test.code)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s %.200s: %.900s: want %s", test.method, test.body, body, want)
+			}
+		}
+	}
+	if code, body := post("ListPolicies", `{}`); code != http.StatusOK || !strings.Contains(body, `"version":"1"`) || !strings.Contains(body, `"age"`) {
+		t.Errorf("%d %s: want the first version still, and how old it is", code, body)
+	}
+}
+
+// What one daemon acknowledges is in force at the others, and a version that both
+// saw is changed once.
+func TestDaemonsShareTheirPolicies(t *testing.T) {
+	a, _ := running(t, nil)
+	b, _ := running(t, func(c *Config) { c.Name, c.Bus = "d2", a.bus })
+	one, two := policiesOf(t, a), policiesOf(t, b)
+	applyTo(t, one, "quorum: 3")
+	quorum := func() string {
+		e, err := two.ExplainCircuit(context.Background(), &apiv1.ExplainCircuitRequest{Circuit: "web..checkout"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range e.GetFields() {
+			if f.GetField() == "quorum" {
+				return f.GetValue()
+			}
+		}
+		return ""
+	}
+	eventually(t, "the other daemon has it in force", func() bool { return quorum() == "3" })
+	wins := 0
+	for _, c := range []apiv1connect.PolicyServiceClient{one, two} {
+		_, err := c.ApplyPolicies(context.Background(), &apiv1.ApplyPoliciesRequest{Documents: document("quorum: 4"), Author: "bob", ExpectedVersions: map[string]uint64{"p": 1}})
+		switch {
+		case err == nil:
+			wins++
+		case connect.CodeOf(err) != connect.CodeAborted:
+			t.Error(err)
+		}
+	}
+	if wins != 1 {
+		t.Errorf("%d changed version 1: want one", wins)
 	}
 }

@@ -37,6 +37,7 @@ func (a *App) openPolicies() {
 	s.book, a.steward = a.policies, s
 	a.owner.policies.inForce, a.owner.policies.steward = a.policies.InForce, s.in
 	a.owner.policies.change()
+	a.owner.metrics.observePolicies(a.policies)
 	s.look()
 	go s.run(ctx)
 }

@@ -3,6 +3,7 @@ package policybook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -303,3 +304,32 @@ func TestAChangeByOthersEndsARollout(t *testing.T) {
 		t.Errorf("%v: want that it has ended", err)
 	}
 }
+
+// What it costs to put ten thousand policies in force after one has changed.
+func BenchmarkCompileTenThousand(b *testing.B) {
+	s := &fixed{}
+	for i := range policy.MaxPolicies {
+		name := fmt.Sprintf("p%05d", i)
+		s.records = append(s.records, store.Record{Kind: Policies.Name, Name: name, Version: 1, Body: []byte(strings.Replace(doc(name, "  quorum: 3\n").Text, "callee: db", "callee: "+name, 1))})
+	}
+	book := Open(s, slog.New(slog.DiscardHandler), func() {})
+	defer book.Close()
+	for b.Loop() {
+		s.records[0].Version++
+		book.compile()
+	}
+}
+
+// fixed is a register of what it is given.
+type fixed struct {
+	register
+	records []store.Record
+}
+
+func (f *fixed) List(kind string) []store.Record {
+	if kind != Policies.Name {
+		return nil
+	}
+	return f.records
+}
+func (f *fixed) Watch(string, func(store.Record)) (stop func()) { return func() {} }
