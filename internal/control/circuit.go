@@ -65,6 +65,10 @@ type row struct {
 	alone      string  // why it has opened alone, while own does
 	settled    bool    // it runs on the settings that the daemon's policies say
 	unsettled  int     // how often it said that it does not
+
+	canary bool             // it tries the canary's settings
+	native *policy.Settings // its own, as far as it has told
+	back   *policy.Settings // its own, while it is led back to them
 }
 
 // The newest calls, over 4 s in 8 steps.
@@ -134,6 +138,7 @@ func (c *circuit) drop(id fleet.ReplicaID) {
 		c.forgetObserver(c.rows[at])
 		c.rows = slices.Delete(c.rows, at, at+1)
 	}
+	c.regroup()
 	for _, t := range c.targets() {
 		t.withdraw(id)
 	}
@@ -186,6 +191,13 @@ func (c *circuit) gate(r *row) *fleet.Gate {
 		return &r.own.gate
 	}
 	return &c.whole.gate
+}
+
+// regroup chooses anew who tries other settings: replicas have come or gone.
+func (c *circuit) regroup() {
+	if c.canary != nil {
+		c.chooseCanaries()
+	}
 }
 
 // take adds a replica's report to the evidence.

@@ -148,7 +148,7 @@ func (m *Mind) Step(in Input) Said {
 	case in.Check != nil:
 		m.checked(in.Check)
 	}
-	m.think(in.Report == nil && in.Told == nil && !in.Tick)
+	m.think(in.Report == nil && in.Told == nil && in.Policy == nil && !in.Tick)
 	m.sweep()
 	m.calmAlarms()
 	m.announce()
@@ -273,6 +273,9 @@ func (m *Mind) circuit(id policy.Circuit) *circuit {
 	ce.circuits = slices.Insert(ce.circuits, at, c)
 	m.addCaller(c)
 	m.count++
+	if !m.cfg.Alone {
+		m.said.New = append(m.said.New, id)
+	}
 	return c
 }
 
@@ -341,6 +344,7 @@ func (m *Mind) report(r *ReplicaReport) {
 			x, first := c.row(r.From)
 			if first {
 				b.ends = append(b.ends, end{c, x})
+				c.regroup()
 			}
 			m.take(r, cr, c, x, first)
 			continue

@@ -30,6 +30,8 @@ func (a *App) api(mux *http.ServeMux, options ...connect.HandlerOption) {
 	handle(apiv1connect.NewFleetServiceHandler(api.NewFleet(a.owner.snapshot), options...))
 	path, overrides := apiv1connect.NewOverrideServiceHandler(api.NewOverrides(a.book, a.owner.snapshot, a.onLoopback(), a.cfg.MaxOverride), options...)
 	handle(path, local(overrides, connect.NewErrorWriter(options...)))
+	path, policies := apiv1connect.NewPolicyServiceHandler(api.NewPolicies(a.policies, a.owner.tried.Load, a.onLoopback(), a.cfg.Dev), options...)
+	handle(path, local(policies, connect.NewErrorWriter(options...)))
 }
 
 // openAPI serves the API's description.
