@@ -26,6 +26,7 @@ var grain = []struct {
 	{"/internal/cause", nil, "a request's mark is a leaf that every transport shares"},
 	{"/internal/fleet", []string{"/breaker", "/policy"}, "what replicas say must not depend on what control makes of it"},
 	{"/internal/control", []string{"/breaker", "/policy", "/internal/fleet"}, "the mind must run in process, daemon, simulator and replay alike"},
+	{"/internal/rollout", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control"}, "a change is judged by the real parts, played beside; who puts it in force is not its business"},
 	{"/internal/sim", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control"}, "the simulator is a shell in virtual time"},
 	{"/internal/sim/fault", nil, "faults are drawn by who knows nothing of cures: neither shapes the other"},
 	{"/internal/sim/partial", nil, "parts of a callee are broken by who does not know how they are found"},
@@ -48,12 +49,13 @@ var grain = []struct {
 
 	{"/server/bus", []string{"/link/gen", "/server/gen"}, "the bus carries bytes; it does not know who decides"},
 	{"/server/store", nil, "the store keeps records of any kind; what they say is not its business"},
-	{"/server/api", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/server/gen"}, "the API shows views; adapters do not know each other"},
+	{"/server/policybook", []string{"/policy", "/internal/rollout", "/server/policies", "/server/store"}, "the daemon's policies are documents in the store; how they are asked for and obeyed is not their business"},
+	{"/server/api", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/rollout", "/server/policybook", "/server/store", "/server/gen"}, "the API shows views and the book of policies; adapters do not know each other"},
 	{"/server/describe", nil, "the API's description comes from its proto files alone"},
 	{"/server/policies", []string{"/policy"}, "files become nodes there; what they mean is policy's business"},
 	{"/server/config", nil, "a file's words and limits, wherever they are used"},
 	{"/server/proxy", nil, "the fault proxy knows the truth because it knows nothing else"},
-	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/link/gen", "/link/wire", "/server/api", "/server/bus", "/server/describe", "/server/store", "/server/gen"}, "only app sees the adapters together"},
+	{"/server/app", []string{"", "/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/rollout", "/link/gen", "/link/wire", "/server/api", "/server/policybook", "/server/bus", "/server/describe", "/server/store", "/server/gen"}, "only app sees the adapters together"},
 	{"/server/process", nil, "processes are started and ended by who does not know what they do"},
 	{"/server/demo", []string{"", "/policy", "/breakerhttp", "/link", "/server/process", "/server/proxy", "/server/gen"}, "the demo uses what users use: library, link and API"},
 	{"/server/live", []string{"", "/breakerhttp", "/link", "/internal/sim/story", "/server/process", "/server/proxy"}, "real parts are measured from outside, and told as the story's rows are"},
@@ -71,7 +73,7 @@ var grain = []struct {
 }
 
 // pure packages decide; they never act.
-var pure = []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial", "/internal/sim/scenario", "/internal/sim/evaluate", "/internal/sim/story"}
+var pure = []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/rollout", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial", "/internal/sim/scenario", "/internal/sim/evaluate", "/internal/sim/story"}
 
 // impure are imports that would let them.
 var impure = map[string]string{

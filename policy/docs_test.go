@@ -84,3 +84,20 @@ func TestTheManualsJSONIsDecoded(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryCodeOfAFindingIsExplained(t *testing.T) {
+	text, err := os.ReadFile("../docs/lint.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{LintTie, LintNothing, LintUnused, LintForcedOpen, LintHosts, LintStoredHosts} {
+		if !strings.Contains(string(text), "\n## "+code+"\n") {
+			t.Errorf("docs/lint.md does not explain %s", code)
+		}
+	}
+	for i, c := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		if want := fmt.Sprintf("SG%03d", i+1); c[1] != want {
+			t.Errorf("docs/lint.md explains %s: want %s", c[1], want)
+		}
+	}
+}

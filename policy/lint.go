@@ -10,6 +10,8 @@ import (
 
 // Finding is what is allowed in policies and probably not meant.
 type Finding struct {
+	// Code names the sort of finding: docs/lint.md has each.
+	Code   string `json:"code"`
 	Policy string `json:"policy"`
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line"`
@@ -21,8 +23,18 @@ func (f Finding) String() string {
 	if f.File != "" {
 		where = f.File + ": " + where
 	}
-	return fmt.Sprintf("%s: policy %s: %s", where, f.Policy, f.Says)
+	return fmt.Sprintf("%s: policy %s: %s [%s]", where, f.Policy, f.Says, f.Code)
 }
+
+// Codes of findings. A code never changes its meaning.
+const (
+	LintTie         = "SG001" // only names decide between two policies
+	LintNothing     = "SG002" // a policy sets nothing
+	LintUnused      = "SG003" // a field does nothing
+	LintForcedOpen  = "SG004" // forced_open by policy has no end
+	LintHosts       = "SG005" // two policies lead a host to different callees
+	LintStoredHosts = "SG006" // hosts of a policy that a daemon keeps
+)
 
 // maxFindings bounds what Lint says.
 const maxFindings = 1000
@@ -34,8 +46,8 @@ func (s *Set) Lint() (found []Finding) {
 		found = append(found, p.lint()...)
 		// Those that tie stand together in the order of merging.
 		for j := i + 1; j < len(s.policies) && rank(p, s.policies[j]) == 0; j++ {
-			if says := p.ties(s.policies[j]); says != "" {
-				found = append(found, p.finding(p.Line, says))
+			if code, says := p.ties(s.policies[j]); says != "" {
+				found = append(found, p.finding(code, p.Line, says))
 			}
 			if len(found) >= maxFindings {
 				return found[:maxFindings]
@@ -45,39 +57,39 @@ func (s *Set) Lint() (found []Finding) {
 	return found
 }
 
-func (p *Policy) finding(line int, says string) Finding {
-	return Finding{Policy: p.Title(), File: p.File, Line: line, Says: says}
+func (p *Policy) finding(code string, line int, says string) Finding {
+	return Finding{Code: code, Policy: p.Title(), File: p.File, Line: line, Says: says}
 }
 
 // lint looks at a policy by itself.
 func (p *Policy) lint() (found []Finding) {
 	if len(p.settings) == 0 && len(p.Hosts) == 0 {
-		return []Finding{p.finding(p.Line, "it sets nothing")}
+		return []Finding{p.finding(LintNothing, p.Line, "it sets nothing")}
 	}
 	s, _ := merged([]*Policy{p}, nil)
 	if i := p.own(atOpenAbove); i >= 0 && !s.Automatic() {
 		deciding := strings.Join(s.deciding(), " and ")
-		found = append(found, p.finding(p.settings[i].line, fmt.Sprintf("%s decides: openAbove is only used where no threshold and no strategy is set", deciding)))
+		found = append(found, p.finding(LintUnused, p.settings[i].line, fmt.Sprintf("%s decides: openAbove is only used where no threshold and no strategy is set", deciding)))
 	}
 	if i := p.own(atMode); i >= 0 && s.Breaker.Mode == breaker.ForcedOpen {
-		found = append(found, p.finding(p.settings[i].line, "forced_open by policy has no end: an operator's override has one, and a reason"))
+		found = append(found, p.finding(LintForcedOpen, p.settings[i].line, "forced_open by policy has no end: an operator's override has one, and a reason"))
 	}
 	return found
 }
 
 // ties says how a policy and another contradict each other, of which only the
 // name decides which wins for a circuit that both select.
-func (p *Policy) ties(o *Policy) string {
+func (p *Policy) ties(o *Policy) (code, says string) {
 	a, b := &p.Selector, &o.Selector
 	if meet(a.Caller, b.Caller) && meetLabels(a.Labels, b.Labels) && a.Callee != b.Callee {
 		for _, h := range p.hosts {
 			if slices.Contains(o.hosts, h) {
-				return fmt.Sprintf("policy %s says that host %s leads elsewhere: only the names decide that %s wins; set a priority", o.Title(), h.Name, o.Title())
+				return LintHosts, fmt.Sprintf("policy %s says that host %s leads elsewhere: only the names decide that %s wins; set a priority", o.Title(), h.Name, o.Title())
 			}
 		}
 	}
 	if !meet(a.Callee, b.Callee) || !meet(a.Caller, b.Caller) || !meet(a.Route, b.Route) || !meet(a.Namespace, b.Namespace) || !meetLabels(a.Labels, b.Labels) {
-		return ""
+		return "", ""
 	}
 	x, y := make(layer, len(fields)), make(layer, len(fields))
 	x.lay(p, 0)
@@ -89,9 +101,9 @@ func (p *Policy) ties(o *Policy) string {
 		}
 	}
 	if len(differ) == 0 {
-		return ""
+		return "", ""
 	}
-	return fmt.Sprintf("it ties with policy %s and says otherwise of %s: only the names decide that %s wins; set a priority", o.Title(), strings.Join(differ, ", "), o.Title())
+	return LintTie, fmt.Sprintf("it ties with policy %s and says otherwise of %s: only the names decide that %s wins; set a priority", o.Title(), strings.Join(differ, ", "), o.Title())
 }
 
 func meetLabels(a, b map[string]string) bool {

@@ -107,6 +107,27 @@ func (s *Set) With(env Environment) (*Set, error) {
 // Len is how many policies there are.
 func (s *Set) Len() int { return len(s.all) }
 
+// Policies are all of the set, in the order of the documents.
+func (s *Set) Policies() []*Policy { return slices.Clone(s.all) }
+
+// Selecting are the policies that select a circuit, from general to specific.
+func (s *Set) Selecting(c Circuit) []*Policy {
+	return s.at(s.index.find(s.policies, &c, nil))
+}
+
+// Enforces reports whether a policy says that a circuit's verdicts are enforced:
+// that of the most specific one that names a mode. The default is nobody's word.
+func (s *Set) Enforces(c Circuit) (enforces bool) {
+	for _, p := range s.Selecting(c) {
+		for i := range p.settings {
+			if x := &p.settings[i]; x.field == atMode {
+				enforces = words(x.value) == breaker.Enforce.String()
+			}
+		}
+	}
+	return enforces
+}
+
 // Settings of a circuit: what policies say of it, from general to specific, in
 // the set's environment. Circuits with the same share them; never change them.
 func (s *Set) Settings(c Circuit) *Settings {

@@ -63,6 +63,10 @@ type row struct {
 	alone      string  // why it has opened alone, while own does
 	settled    bool    // it runs on the settings that the daemon's policies say
 	unsettled  int     // how often it said that it does not
+
+	canary bool             // it tries the canary's settings
+	native *policy.Settings // its own, as far as it has told
+	back   *policy.Settings // its own, while it is led back to them
 }
 
 // The newest calls, over 4 s in 8 steps.
@@ -139,6 +143,9 @@ func (c *circuit) drop(id fleet.ReplicaID) {
 	maps.DeleteFunc(c.observers, func(_ string, o *observer) bool {
 		return !slices.ContainsFunc(c.rows, func(r *row) bool { return r.observer == o })
 	})
+	if c.canary != nil {
+		c.chooseCanaries()
+	}
 	for _, t := range c.targets() {
 		t.withdraw(id)
 	}
@@ -194,6 +201,9 @@ func (c *circuit) gate(r *row) *fleet.Gate {
 // replica's first of this circuit.
 func (c *circuit) take(now time.Duration, rr *ReplicaReport, cr *fleet.CircuitReport) (first bool) {
 	r, known := c.row(rr.From)
+	if !known && c.canary != nil {
+		c.chooseCanaries()
+	}
 	if cr.Settings != nil && cr.Settings.Validate() == nil {
 		c.obeyed(r, cr.Settings)
 	}

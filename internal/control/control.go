@@ -37,6 +37,9 @@ type Said struct {
 	Findings   []Notice `json:",omitempty"`
 	Members    []Member `json:",omitempty"` // for every other daemon
 	Checks     []Check  `json:",omitempty"`
+	// New are circuits that were not known before: who keeps policies tells what
+	// they say of them.
+	New []policy.Circuit `json:",omitempty"`
 }
 
 // Notice is a finding: something that a person should know, with its numbers in

@@ -22,7 +22,7 @@ func (m *Mind) explain(c *circuit, v *CircuitView) {
 	switch {
 	case v.Override != nil:
 		v.Mode = v.Override.Mode
-	case !m.cfg.Enforce:
+	case !m.enforces(c):
 		v.Mode = breaker.MetricsOnly
 	}
 	v.Why = timeless(v.Why)

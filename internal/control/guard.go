@@ -12,8 +12,8 @@ import (
 
 // coordination is what a circuit's opening has to do with everything else.
 type coordination struct {
-	ordered   *policy.Settings // of the daemon's policies; nil: the replicas' own
-	orderEnds time.Duration    // when the first override of it ends, 0 if there is none
+	directed
+	orderEnds time.Duration // when the first override of it ends, 0 if there is none
 
 	held    string        // why automation may not open it
 	heldAt  time.Duration // when that was last so

@@ -130,7 +130,7 @@ func (m *Mind) Step(in Input) Said {
 	case in.Check != nil:
 		m.checked(in.Check)
 	}
-	m.think(in.Report == nil && in.Told == nil && !in.Tick)
+	m.think(in.Report == nil && in.Told == nil && in.Policy == nil && !in.Tick)
 	m.sweep()
 	m.calmAlarms()
 	m.announce()
@@ -255,6 +255,9 @@ func (m *Mind) circuit(id policy.Circuit) *circuit {
 	ce.circuits = slices.Insert(ce.circuits, at, c)
 	m.addCaller(c)
 	m.count++
+	if !m.cfg.Alone {
+		m.said.New = append(m.said.New, id)
+	}
 	return c
 }
 

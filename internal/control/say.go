@@ -21,7 +21,7 @@ func (m *Mind) say(c *circuit) {
 	c.dirty = false
 	c.sent = m.now
 	c.saidHot = c.hot(m.now)
-	if slices.ContainsFunc(c.rows, func(r *row) bool { return r.own != nil }) {
+	if c.differ() || slices.ContainsFunc(c.rows, func(r *row) bool { return r.own != nil }) {
 		for _, r := range c.rows {
 			m.tell(c, r.id, nil)
 		}
@@ -67,7 +67,7 @@ func (m *Mind) directive(c *circuit, r *row, leases []fleet.Lease) fleet.Directi
 		Circuit: c.id,
 		Epoch:   m.lastEpoch(),
 		TTL:     directiveTTL,
-		Enforce: m.cfg.Enforce,
+		Enforce: m.enforces(c),
 		Gate:    *c.gate(r),
 		Leases:  slices.Clone(leases),
 		Hot:     c.hot(m.now),

@@ -23,9 +23,8 @@ func (m *Mind) State() []Input {
 					Callee: c.id.Callee, Route: c.id.Route, Settings: &s, State: r.state, Mode: r.mode, Generation: r.generation,
 				}}}}})
 			}
-			if c.ordered != nil {
-				s := *c.ordered
-				add(Input{Policy: &Policy{Circuit: c.id, Settings: &s}})
+			if d := &c.directed; d.ordered != nil || d.canary != nil || d.enforce {
+				add(Input{Policy: &Policy{Circuit: c.id, Settings: own(d.ordered), Enforce: d.enforce, Canary: own(d.canary), CanaryPercent: d.percent}})
 			}
 			if c.whole.gate.Generation > 0 || !c.calmly() {
 				d := m.directive(c, nil, nil)

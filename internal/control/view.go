@@ -18,6 +18,32 @@ func (m *Mind) Circuits() []CircuitView {
 	return views
 }
 
+// Known are the names of all circuits, by callee and caller.
+func (m *Mind) Known() []policy.Circuit {
+	known := make([]policy.Circuit, 0, m.count)
+	for _, ce := range m.order {
+		for _, c := range ce.circuits {
+			known = append(known, c.id)
+		}
+	}
+	return known
+}
+
+// Native are the settings of a circuit where no policy of the daemon says otherwise:
+// those that a replica has told of as its own, else those that it runs on.
+func (m *Mind) Native(id policy.Circuit) (policy.Settings, bool) {
+	c := m.known(id)
+	if c == nil {
+		return policy.Settings{}, false
+	}
+	for _, r := range c.rows {
+		if r.native != nil {
+			return *r.native, true
+		}
+	}
+	return c.settings, true
+}
+
 // Circuit tells what is known of one circuit.
 func (m *Mind) Circuit(id policy.Circuit) (CircuitView, bool) {
 	ce := m.callees[id.Callee]

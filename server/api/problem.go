@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
@@ -17,6 +18,7 @@ type Problem struct {
 	Field, Value string // what in the request is wrong, if anything is
 	Advice       string // what to do about it
 	Err          error
+	Details      []proto.Message // beside the one that every error has
 }
 
 func (p *Problem) Error() string { return p.Err.Error() }
@@ -84,6 +86,11 @@ func answer(err error, id string) *connect.Error {
 	case errors.As(err, &p):
 		out = connect.NewError(p.Code, p.Err)
 		detail.Field, detail.Value, detail.Advice = p.Field, p.Value, p.Advice
+		for _, m := range p.Details {
+			if d, err := connect.NewErrorDetail(m); err == nil {
+				out.AddDetail(d)
+			}
+		}
 	case errors.Is(err, context.Canceled):
 		out = connect.NewError(connect.CodeCanceled, errors.New("the caller has left"))
 	case errors.Is(err, context.DeadlineExceeded):

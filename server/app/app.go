@@ -27,6 +27,7 @@ import (
 	"github.com/datapunk/switchgear/link/wire"
 	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/bus"
+	"github.com/datapunk/switchgear/server/policybook"
 	"github.com/datapunk/switchgear/server/store"
 )
 
@@ -60,6 +61,8 @@ type Config struct {
 	// Registry takes the metrics; default a new one.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
+
+	shows bool // for tests: directives are shown alone, as they are in production
 }
 
 // App is one daemon.
@@ -73,6 +76,8 @@ type App struct {
 	owner     *owner
 	store     *store.Store
 	book      *book
+	policies  *policybook.Book
+	steward   *steward
 	feed      *api.Feed
 	described []byte // the API, as OpenAPI
 	recorder  *recorder
@@ -130,7 +135,7 @@ func New(cfg Config) (_ *App, err error) {
 	if a.data, err = openData(cfg.Data); err != nil {
 		return nil, err
 	}
-	mind := control.Config{Daemon: cfg.Name, Incarnation: a.data.incarnation, Seed: rand.Uint64(), Enforce: cfg.Dev, Checkable: cfg.Checkable}
+	mind := control.Config{Daemon: cfg.Name, Incarnation: a.data.incarnation, Seed: rand.Uint64(), Enforce: cfg.Dev && !cfg.shows, Checkable: cfg.Checkable}
 	if cfg.Bus != nil {
 		mind.Join = joinTime
 		a.bus, err = cfg.Bus.Share()
@@ -154,6 +159,7 @@ func New(cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.book = newBook(a.store, a.owner.take, a.log)
+	a.openPolicies()
 	a.feed = api.NewFeed(a.owner.snapshot)
 	m.words(a.book, a.feed)
 
@@ -222,6 +228,10 @@ func (a *App) release() {
 	}
 	if a.owner != nil {
 		a.owner.stop()
+	}
+	if a.steward != nil {
+		a.steward.close()
+		a.policies.Close()
 	}
 	if a.feed != nil {
 		a.feed.Close()

@@ -8,6 +8,7 @@ import (
 	"github.com/datapunk/switchgear/internal/control"
 	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/bus"
+	"github.com/datapunk/switchgear/server/policybook"
 )
 
 // metrics exist from the start, so that an absent series always means an absent
@@ -81,6 +82,16 @@ func (m *metrics) words(b *book, f *api.Feed) {
 	gauge("switchgear_overrides", "Overrides that stand.", func() int { return len(b.Overrides()) })
 	gauge("switchgear_pauses", "Pauses of automation that stand.", func() int { return len(b.Pauses()) })
 	gauge("switchgear_watchers", "Watches that this daemon serves.", f.Watchers)
+}
+
+// observePolicies does so for what is stored.
+func (m *metrics) observePolicies(b *policybook.Book) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_policies", Help: "Stored policies that are in force."},
+			func() float64 { return float64(b.InForce().Set.Len()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchgear_store_age_seconds", Help: "How long ago the copy of the store that reads come from was last known to be complete; it grows while the store does not answer."},
+			func() float64 { return b.Age().Seconds() }),
+	)
 }
 
 type circuitCollector struct {

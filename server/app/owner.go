@@ -10,6 +10,7 @@ import (
 	"github.com/datapunk/switchgear/internal/fleet"
 	linkv1 "github.com/datapunk/switchgear/link/gen/switchgear/link/v1"
 	"github.com/datapunk/switchgear/link/wire"
+	"github.com/datapunk/switchgear/policy"
 	"github.com/datapunk/switchgear/server/api"
 	busv1 "github.com/datapunk/switchgear/server/gen/switchgear/bus/v1"
 )
@@ -34,6 +35,9 @@ type owner struct {
 	alive   atomic.Int64 // when it last stepped, since began
 	running atomic.Bool
 	live    atomic.Int64 // daemons that own something
+
+	policies policies
+	tried    atomic.Pointer[api.Progress] // of the rollout that is under way
 }
 
 // mind is control.Mind, as far as its owner needs it.
@@ -43,6 +47,8 @@ type mind interface {
 	Circuits() []control.CircuitView
 	Farewell() control.Member
 	Live() int
+	Known() []policy.Circuit
+	Native(policy.Circuit) (policy.Settings, bool)
 }
 
 type ownerBus interface {
@@ -73,6 +79,7 @@ func newOwner(daemon string, m mind, b ownerBus, r *recorder, metrics *metrics, 
 	o := &owner{
 		mind: m, bus: b, daemon: daemon, recorder: r, metrics: metrics, log: log,
 		in: make(chan heard, queueLength), quit: make(chan struct{}), done: make(chan struct{}), began: time.Now(),
+		policies: noPolicies(),
 	}
 	o.view.Store(&api.Snapshot{At: o.began})
 	o.checker = newChecker(func(c control.Checked) { o.take(control.Input{Check: &c}) })
@@ -157,6 +164,8 @@ func (o *owner) run() {
 			o.step(h)
 		case now := <-tick.C:
 			o.step(heard{control.Input{Tick: true}, now})
+		case <-o.policies.changed:
+			o.ruleAll()
 		case <-o.quit:
 			if o.peers {
 				last := o.mind.Farewell()
@@ -189,10 +198,12 @@ func (o *owner) step(h heard) {
 	if o.recorder != nil {
 		o.recorder.record(in)
 	}
+	o.evaluate(&in)
 	said := o.mind.Step(in)
 	o.alive.Store(int64(in.At) + 1)
 	o.live.Store(int64(o.mind.Live()))
 	o.say(&said)
+	o.rule(said.New)
 }
 
 // say publishes what control has said.
@@ -241,6 +252,7 @@ func (o *owner) look(now time.Time) (due bool) {
 		return true
 	}
 	o.view.Store(api.NewSnapshot(now, o.mind.Circuits()))
+	o.progress()
 	return false
 }
 

@@ -30,6 +30,10 @@ func (brokenMind) Interval() time.Duration         { return time.Hour }
 func (brokenMind) Live() int                       { return 1 }
 func (brokenMind) Farewell() control.Member        { return control.Member{} }
 func (brokenMind) Circuits() []control.CircuitView { return nil }
+func (brokenMind) Known() []policy.Circuit         { return nil }
+func (brokenMind) Native(policy.Circuit) (policy.Settings, bool) {
+	return policy.Settings{}, false
+}
 
 func testOwner(t *testing.T) (*owner, brokenMind) {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/bus"
+	"github.com/datapunk/switchgear/server/policybook"
 	"github.com/datapunk/switchgear/server/store"
 )
 
@@ -25,6 +26,8 @@ var kinds = []store.Kind{
 	{Name: overrideKind, MaxRecords: 10_000, MaxBody: 16 << 10, MaxTotal: 16 << 20, WritesPerSecond: 50, Burst: 500},
 	{Name: pauseKind, MaxRecords: 1000, MaxBody: 4 << 10, MaxTotal: 2 << 20, WritesPerSecond: 50, Burst: 500},
 	{Name: markerKind, MaxRecords: 10_000, MaxBody: 4 << 10, MaxTotal: 8 << 20, WritesPerSecond: 50, Burst: 500},
+	policybook.Policies,
+	policybook.Rollouts,
 }
 
 func openStore(b *bus.Bus, log *slog.Logger) (*store.Store, error) {

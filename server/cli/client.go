@@ -24,6 +24,7 @@ type client struct {
 	apiv1connect.CircuitServiceClient
 	fleet     apiv1connect.FleetServiceClient
 	overrides apiv1connect.OverrideServiceClient
+	policies  apiv1connect.PolicyServiceClient
 	server    string
 }
 
@@ -48,7 +49,8 @@ func serverOption(cmd *cobra.Command) (connectTo func() (*client, error)) {
 		return &client{
 			apiv1connect.NewCircuitServiceClient(h, base, bounded),
 			apiv1connect.NewFleetServiceClient(h, base, bounded),
-			apiv1connect.NewOverrideServiceClient(h, base, bounded), at,
+			apiv1connect.NewOverrideServiceClient(h, base, bounded),
+			apiv1connect.NewPolicyServiceClient(h, base, bounded), at,
 		}, nil
 	}
 }

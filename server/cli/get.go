@@ -14,14 +14,14 @@ import (
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
 
-const resources = "circuits, replicas, edges, overrides, pauses"
+const resources = "circuits, replicas, edges, overrides, pauses, policies"
 
 var outputs = []string{"table", "wide", "json", "yaml", "name"}
 
 func newGetCommand() *cobra.Command {
 	get := &cobra.Command{
 		Use:   "get RESOURCE",
-		Short: "List what the daemon knows: circuits, replicas, edges, overrides, pauses",
+		Short: "List what the daemon knows: " + resources,
 		Args: func(cmd *cobra.Command, given []string) error {
 			if len(given) == 0 {
 				return usagef(cmd, "say what to get: %s", resources)
@@ -30,7 +30,7 @@ func newGetCommand() *cobra.Command {
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	get.AddCommand(newGetCircuitsCommand(), newGetReplicasCommand(), newGetEdgesCommand(), newGetOverridesCommand(), newGetPausesCommand())
+	get.AddCommand(newGetCircuitsCommand(), newGetReplicasCommand(), newGetEdgesCommand(), newGetOverridesCommand(), newGetPausesCommand(), newGetPoliciesCommand())
 	return get
 }
 

@@ -29,7 +29,7 @@ func TestLiveScenariosAreMeasuredWithProcesses(t *testing.T) {
 			measured++
 		}
 	}
-	if measured != 6 || pending == 0 {
-		t.Errorf("%d rows measured and %d pending: want 6 and some", measured, pending)
+	if measured != 11 || pending != 0 {
+		t.Errorf("%d rows measured and %d pending: want 11 and none", measured, pending)
 	}
 }

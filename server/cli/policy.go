@@ -13,11 +13,11 @@ import (
 func newPolicyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Check policies in files, explain what they say of a circuit, print their schema",
+		Short: "Versions and rollouts of the daemon's policies; policies in files, and their schema",
 		Args:  args(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPolicyCheckCommand(), newPolicyExplainCommand(), newPolicySchemaCommand())
+	cmd.AddCommand(newPolicyHistoryCommand(), newPolicyRollbackCommand(), newPolicyRolloutCommand(), newPolicyDeleteCommand(), newPolicyCheckCommand(), newPolicyExplainCommand(), newPolicySchemaCommand())
 	return cmd
 }
 

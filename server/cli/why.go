@@ -12,6 +12,7 @@ import (
 
 func newWhyCommand() *cobra.Command {
 	var output string
+	var settings bool
 	cmd := &cobra.Command{
 		Use:   "why CIRCUIT",
 		Short: "Say what is going on with a circuit, and on which evidence",
@@ -20,10 +21,12 @@ the figures, the parts with a verdict of their own, and each replica's breaker.
 
 CIRCUIT is the circuit's text form, or how it begins where only one does so.`,
 		Example: `  switchgear why web..checkout
-  switchgear why shop/web..shop/pay -o json`,
+  switchgear why shop/web..shop/pay -o json
+  switchgear why web..checkout --settings`,
 		Args: args(1, "the circuit, such as web..checkout,"),
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or yaml")
+	cmd.Flags().BoolVar(&settings, "settings", false, "say of each field of its settings which stored policy gave it, and which were overruled")
 	connectTo := serverOption(cmd)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
 		if output != "text" && output != "json" && output != "yaml" {
@@ -32,6 +35,9 @@ CIRCUIT is the circuit's text form, or how it begins where only one does so.`,
 		c, err := connectTo()
 		if err != nil {
 			return err
+		}
+		if settings {
+			return whySettings(cmd, c, given[0], output)
 		}
 		r, err := c.GetCircuit(cmd.Context(), &apiv1.GetCircuitRequest{Name: given[0]})
 		if err != nil {

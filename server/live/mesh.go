@@ -55,6 +55,7 @@ type mesh struct {
 	mu      sync.Mutex
 	calls   []told[call]
 	changes []told[change]
+	runs    []told[runs]
 }
 
 // told is what a replica has told, by the mesh's own time.
@@ -250,6 +251,9 @@ func (m *mesh) hear(h *host, text string) {
 	}
 	if l.Change != nil && len(m.changes) < maxTold {
 		m.changes = append(m.changes, told[change]{at, l.Replica, *l.Change})
+	}
+	if l.Runs != nil && len(m.runs) < maxTold {
+		m.runs = append(m.runs, told[runs]{at, l.Replica, *l.Runs})
 	}
 }
 

@@ -52,6 +52,7 @@ type line struct {
 	Replica string
 	Call    *call   `json:",omitempty"`
 	Change  *change `json:",omitempty"`
+	Runs    *runs   `json:",omitempty"`
 }
 
 type call struct {
@@ -66,6 +67,13 @@ type change struct {
 	Why      string
 	// What a person made of it, before and after.
 	FromMode, Mode switchgear.Mode
+}
+
+// runs is what a breaker of the callee runs on, told when any of it changes.
+type runs struct {
+	Revision   string
+	State      switchgear.State
+	Generation uint64
 }
 
 // teller writes lines, one at a time.
@@ -116,6 +124,7 @@ func Serve(ctx context.Context, out io.Writer) error {
 		defer closeAll()
 		replicas[name] = r
 		work.Go(func() { r.watch(ctx) })
+		work.Go(func() { r.look(ctx) })
 		c.Seed += uint64(i) + 1
 	}
 	loads := sync.OnceFunc(func() {
@@ -177,6 +186,26 @@ func (r *replica) breaker() *switchgear.Breaker {
 func (r *replica) watch(ctx context.Context) {
 	for e := range r.manager.Events(ctx) {
 		r.tell(line{At: e.At, Replica: r.name, Change: &change{e.Instance, e.From, e.To, e.Why, e.FromMode, e.Mode}})
+	}
+}
+
+// look tells which settings the breaker of the callee runs on, to within 10 ms.
+func (r *replica) look(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var last runs
+	b := r.breaker()
+	for {
+		v := b.Circuit().Breaker.View()
+		if now := (runs{b.Circuit().Settings().Revision, v.State, v.Generation}); now != last {
+			last = now
+			r.tell(line{At: time.Now(), Replica: r.name, Runs: &now})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

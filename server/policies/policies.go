@@ -56,6 +56,33 @@ func Read(paths ...string) (*policy.Set, error) {
 	return set, nil
 }
 
+// File is one as it stands on the disk.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Files gives files, and of directories those that Read reads, without looking at
+// what they say.
+func Files(paths ...string) (files []File, err error) {
+	names, err := list(paths)
+	if err != nil {
+		return nil, err
+	}
+	total := 0
+	for _, name := range names {
+		data, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		if total += len(data); total > maxBytes {
+			return nil, fmt.Errorf("read policies: more than %d bytes in all", maxBytes)
+		}
+		files = append(files, File{name, data})
+	}
+	return files, nil
+}
+
 // Parse reads the documents of one file into nodes, by its name's ending.
 func Parse(file string, data []byte) ([]*policy.Node, error) {
 	if filepath.Ext(file) != ".json" {

@@ -38,7 +38,14 @@ var edit = chapter{6, "change in mid-incident", []part{
 		alone: true, seeds: 1,
 		play: editBad,
 	},
-	{promises: []promise{{measure: "a rollback is one command (1 is yes)", op: "=", promised: 1, pending: "policies"}}},
+	{
+		promises: []promise{
+			{measure: "a rollback is one command (1 is yes)", op: "=", promised: 1, breaks: []string{"coordination"}},
+			{measure: "a rollback: seconds until all 20 replicas run on what was before", op: "<=", promised: 1, breaks: []string{"coordination"}},
+		},
+		alone: true,
+		play:  editBack,
+	},
 }}
 
 const beforeEdit = explicit + `, "wait": "fixed", "waitDurationInOpenState": "30s"`
@@ -123,6 +130,44 @@ func editClosed(p *play) []float64 {
 	p.run(s)
 	// A window's oldest step, a tenth of it, may have passed meanwhile.
 	return []float64{lost + max(0, float64(before)*0.89-float64(then))}
+}
+
+// editBack puts a changed policy in force and, by one word to the daemon, the one
+// before.
+func editBack(p *play) []float64 {
+	const changed, back = 10 * time.Second, 15 * time.Second
+	p.rules = explicit
+	before := p.edited(`"failureRateThreshold": 50, "minimumNumberOfCalls": 20, "quorum": 3`)
+	after := p.edited(`"failureRateThreshold": 60, "minimumNumberOfCalls": 30`)
+	s := p.pair(20*time.Second, 20, 2, 3)
+	reached, wasChanged := s.Duration, false
+	all := func(stage *scenario.Stage, s *policy.Settings) bool {
+		ends := stage.Ends(webDB)
+		for _, e := range ends {
+			if !e.Settings.Same(s) {
+				return false
+			}
+		}
+		return len(ends) == 20
+	}
+	tell := func(stage *scenario.Stage, s *policy.Settings) {
+		stage.Tell(control.Input{Policy: &control.Policy{Circuit: webDB, Settings: s}})
+	}
+	p.script = func(stage *scenario.Stage) {
+		stage.At(5*time.Second, func() { tell(stage, before) })
+		stage.At(changed, func() { tell(stage, after) })
+		stage.At(back, func() {
+			wasChanged = all(stage, after)
+			tell(stage, before)
+		})
+		stage.Each(10*time.Millisecond, back, s.Duration, func() {
+			if reached == s.Duration && all(stage, before) {
+				reached = stage.Now()
+			}
+		})
+	}
+	p.run(s)
+	return []float64{yes(wasChanged && reached < s.Duration), (reached - back).Seconds()}
 }
 
 func editBad(p *play) []float64 {
