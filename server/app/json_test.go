@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -73,7 +74,12 @@ func TestEveryMethodAnswersPlainJSONAsItsSchemaSays(t *testing.T) {
 	a, _ := running(t, nil)
 	guarded(t, a, "web-1")
 	schema := schemas(t, a)
-	const by = `"author":"ada","reason":"test","timeToLive":"60s"`
+	const who = `"author":"ada","reason":"test"`
+	const by = who + `,"timeToLive":"60s"`
+	documents := func(openAbove int) string {
+		text := fmt.Sprintf("apiVersion: switchgear/v1\nkind: CircuitPolicy\nmetadata: {name: a}\nspec: {selector: {}, openAbove: %d}\n", openAbove)
+		return fmt.Sprintf(`[{"file":"a.yaml","text":%q}]`, text)
+	}
 	asked := map[string]bool{}
 	for _, x := range []struct{ method, body, want string }{
 		{"CircuitService/ListCircuits", `{"states":["STATE_CLOSED"],"page_size":10}`, `"name":"default/web..default/checkout"`},
@@ -88,6 +94,17 @@ func TestEveryMethodAnswersPlainJSONAsItsSchemaSays(t *testing.T) {
 		{"OverrideService/ListPauses", `{}`, `"reason":"test"`},
 		{"OverrideService/Resume", `{"all":true,"author":"ada"}`, `"pause"`},
 		{"OverrideService/MarkDeployment", `{"service":"checkout","version":"v2","author":"ci"}`, `"service":"default/checkout"`},
+		{"PolicyService/DiffPolicies", `{"documents":` + documents(40) + `}`, `"changes"`},
+		{"PolicyService/ApplyPolicies", `{"documents":` + documents(40) + `,` + who + `}`, `"version":"1"`},
+		{"PolicyService/ApplyPolicies", `{"documents":` + documents(30) + `,` + who + `}`, `"version":"2"`},
+		{"PolicyService/ListPolicies", `{}`, `"name":"a"`},
+		{"PolicyService/GetPolicy", `{"name":"a","withHistory":true}`, `"history"`},
+		{"PolicyService/ExplainCircuit", `{"circuit":"web..checkout"}`, `"policies":["a`},
+		{"PolicyService/RollbackPolicy", `{"name":"a","toVersion":"1",` + who + `}`, `"change"`},
+		{"PolicyService/ApplyPolicies", `{"documents":` + documents(20) + `,"rollout":{"stageDuration":"3600s"},` + who + `}`, `"stage":"metrics_only"`},
+		{"PolicyService/GetRollout", `{"name":"a"}`, `"stage"`},
+		{"PolicyService/AbortRollout", `{"name":"a",` + who + `}`, `"rollout"`},
+		{"PolicyService/DeletePolicy", `{"name":"a",` + who + `}`, `"policy"`},
 	} {
 		path := "/switchgear.api.v1." + x.method
 		asked[path] = true

@@ -28,10 +28,11 @@ func (a *App) api(mux *http.ServeMux, options ...connect.HandlerOption) {
 	handle := func(path string, h http.Handler) { mux.Handle(path, taken(h)) }
 	handle(apiv1connect.NewCircuitServiceHandler(api.NewCircuits(a.owner.snapshot, a.feed), options...))
 	handle(apiv1connect.NewFleetServiceHandler(api.NewFleet(a.owner.snapshot), options...))
+	refuse := connect.NewErrorWriter(options...)
 	path, overrides := apiv1connect.NewOverrideServiceHandler(api.NewOverrides(a.book, a.owner.snapshot, a.onLoopback(), a.cfg.MaxOverride), options...)
-	handle(path, local(overrides, connect.NewErrorWriter(options...)))
+	handle(path, local(overrides, refuse))
 	path, policies := apiv1connect.NewPolicyServiceHandler(api.NewPolicies(a.policies, a.owner.tried.Load, a.onLoopback(), a.cfg.Dev), options...)
-	handle(path, local(policies, connect.NewErrorWriter(options...)))
+	handle(path, local(policies, refuse))
 }
 
 // openAPI serves the API's description.

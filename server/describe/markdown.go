@@ -92,6 +92,9 @@ func link(d protoreflect.Descriptor) string {
 }
 
 func typeOf(f protoreflect.FieldDescriptor) string {
+	if f.IsMap() {
+		return "map of " + typeOf(f.MapKey()) + " to " + typeOf(f.MapValue())
+	}
 	name := f.Kind().String()
 	switch f.Kind() {
 	case protoreflect.EnumKind:

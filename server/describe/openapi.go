@@ -71,9 +71,14 @@ func messageSchema(m protoreflect.MessageDescriptor) object {
 	properties := object{}
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
-		schema := fieldSchema(f)
-		if f.IsList() {
-			schema = object{"type": "array", "items": schema}
+		var schema object
+		switch {
+		case f.IsMap():
+			schema = object{"type": "object", "additionalProperties": fieldSchema(f.MapValue())}
+		case f.IsList():
+			schema = object{"type": "array", "items": fieldSchema(f)}
+		default:
+			schema = fieldSchema(f)
 		}
 		words := comment(f)
 		if o := f.ContainingOneof(); o != nil {
