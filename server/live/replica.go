@@ -110,6 +110,7 @@ func Serve(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	fmt.Fprintln(out, l.Addr()) // the first line, before anybody tells
 	t := &teller{out: json.NewEncoder(out)}
 	ctx, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -132,7 +133,6 @@ func Serve(ctx context.Context, out io.Writer) error {
 			work.Go(func() { replicas[name].load(ctx, rand.New(rand.NewPCG(c.Seed, uint64(i)))) })
 		}
 	})
-	fmt.Fprintln(out, l.Addr())
 	server := &http.Server{Handler: orders(replicas, loads), ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
