@@ -209,8 +209,11 @@ func (e *edge) group(i int) *Side {
 
 // Advance plays what is complete by now.
 func (t *Trial) Advance(now time.Duration) {
+	last := int64((now - settle) / fleet.BucketWidth)
 	for _, e := range t.order {
-		for last := int64((now - settle) / fleet.BucketWidth); e.head < last; e.head++ {
+		// Of a time in which nobody looked, nothing is known.
+		e.head = max(e.head, last-slots)
+		for ; e.head < last; e.head++ {
 			e.play(&e.steps[e.head%slots], time.Duration(e.head)*fleet.BucketWidth)
 			e.steps[e.head%slots] = step{}
 		}
