@@ -98,6 +98,7 @@ type CircuitView struct {
 	Why            string
 	Override       *fleet.Override // an operator's word that stands above, with what is left of it
 	Held           string          // why automation may not open it, although it fails
+	Paused         string          // who has paused automation there, for how long and why
 	Revision       string          // of its settings
 	NextProbe      time.Duration   // until the wait is over; 0 if not open
 	Holders        []string        // replicas that have leave for a probe now

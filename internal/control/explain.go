@@ -13,6 +13,9 @@ import (
 func (m *Mind) explain(c *circuit, v *CircuitView) {
 	v.Revision = c.settings.Revision
 	v.Held = c.heldNow(m.now)
+	if p := m.paused(c.id.Callee.Namespace); p != nil {
+		v.Paused = p.said(m.now)
+	}
 	v.Inherited = c.strain.sum(m.now).inherited
 	v.Marker = m.marker(c.id.Callee)
 	v.Override = c.whole.override.left(m.now)

@@ -92,7 +92,7 @@ func (m *Mind) ordered(c *circuit) string {
 		return fmt.Sprintf("%s by %s: the calculated state stands still", o.Mode, o.Author)
 	}
 	if p := m.paused(c.id.Callee.Namespace); p != nil {
-		return fmt.Sprintf("automation is paused by %s for another %s: %s", p.Author, short(p.until-m.now), p.Reason)
+		return p.said(m.now)
 	}
 	return ""
 }

@@ -115,6 +115,10 @@ type pause struct {
 	until time.Duration
 }
 
+func (p *pause) said(now time.Duration) string {
+	return fmt.Sprintf("automation is paused by %s for another %s: %s", p.Author, short(p.until-now), p.Reason)
+}
+
 // command carries out what an operator says; what it can't it refuses aloud.
 func (m *Mind) command(o *Order) {
 	if err := o.Validate(); err != nil {

@@ -104,6 +104,9 @@ func TestAPauseHoldsAutomationAndOverridesStay(t *testing.T) {
 		m := newMesh(Config{}, nil)
 		m.say(edgeTo("pay"), 4, well(1))
 		m.step(Input{Order: &Order{ID: "p1", Action: Pause, Namespace: namespace, Author: "ada", Reason: "load test", TTL: 5 * time.Second}})
+		if v, _ := m.Circuit(edgeTo("pay")); !strings.Contains(v.Paused, "paused by ada for another 5.0 s: load test") || v.Held != "" {
+			t.Errorf("paused %q: said %q, held because %q: want it said before anything fails", namespace, v.Paused, v.Held)
+		}
 		m.step(Input{Order: ruleOf(edgeTo("cart"), breaker.ForcedOpen, time.Hour)})
 		for range 20 {
 			m.say(edgeTo("pay"), 4, bad(10))

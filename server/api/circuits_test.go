@@ -176,6 +176,20 @@ func TestTheSentenceTellsWhatComesNextAndWhoHoldsIt(t *testing.T) {
 	}
 }
 
+func TestTheSentenceTellsOfAPauseOnce(t *testing.T) {
+	id, _ := policy.ParseCircuit("web..checkout")
+	at := time.Date(2026, 3, 1, 12, 3, 23, 0, time.UTC)
+	v := control.CircuitView{Circuit: id, Paused: "automation is paused by ada for another 5 s: night"}
+	want := "default/web..default/checkout is closed since 12:03:23 (0s). Automation is paused by ada for another 5 s: night."
+	if got := sentence(&v, id.String(), at, at); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	v.Held = v.Paused
+	if got := sentence(&v, id.String(), at, at); strings.Count(got, "paused") != 1 {
+		t.Error(got)
+	}
+}
+
 func TestAgesAreShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-1: "0s", 344 * time.Millisecond: "340ms", 12900 * time.Millisecond: "12s", 184 * time.Second: "3m4s",

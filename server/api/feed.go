@@ -121,6 +121,13 @@ func (f *Feed) leave() {
 	f.watchers--
 }
 
+// Watchers is how many watch.
+func (f *Feed) Watchers() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.watchers
+}
+
 // look compares what is with what was told, and reports whether anybody watches.
 func (f *Feed) look() bool {
 	now := f.snapshot()

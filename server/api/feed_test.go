@@ -264,3 +264,20 @@ func TestRatesAloneAreToldOnceASecond(t *testing.T) {
 		c.feed.Close()
 	})
 }
+
+// What a look costs the one goroutine that serves all watchers.
+func BenchmarkLookAtTenThousandCircuits(b *testing.B) {
+	views := make([]control.CircuitView, 10_000)
+	for i := range views {
+		views[i] = control.CircuitView{
+			Circuit: policy.Circuit{Caller: policy.Service{Namespace: "a", Name: "web"}, Callee: policy.Service{Namespace: "a", Name: fmt.Sprintf("c%05d", i)}},
+			Share:   1, CallsPerSecond: float64(i),
+		}
+	}
+	s := NewSnapshot(time.Now(), views)
+	f := NewFeed(func() *Snapshot { return s })
+	defer f.Close()
+	for b.Loop() {
+		f.compare(s, true)
+	}
+}

@@ -51,6 +51,9 @@ func sentence(v *control.CircuitView, name string, at, now time.Time) string {
 	if v.Held != "" {
 		fmt.Fprintf(&b, " It is held: %s.", v.Held)
 	}
+	if v.Paused != "" && !strings.Contains(v.Held, "automation is paused") {
+		fmt.Fprintf(&b, " %s%s.", strings.ToUpper(v.Paused[:1]), v.Paused[1:])
+	}
 	if v.State != breaker.Closed || v.Phase != "" {
 		fmt.Fprintf(&b, " %.0f %% of its calls are admitted;", 100*v.Share)
 		fmt.Fprintf(&b, " %d of %s not closed.", v.Open, plural(v.Breakers, "breaker is", "breakers are"))

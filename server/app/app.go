@@ -67,21 +67,22 @@ type Config struct {
 
 // App is one daemon.
 type App struct {
-	cfg      Config
-	log      *slog.Logger
-	data     *dataDir
-	listener net.Listener
-	bus      *bus.Bus
-	gateway  *gateway
-	owner    *owner
-	store    *store.Store
-	book     *book
-	policies *policybook.Book
-	steward  *steward
-	feed     *api.Feed
-	recorder *recorder
-	server   *http.Server
-	unhear   []func() // stop the subscriptions
+	cfg       Config
+	log       *slog.Logger
+	data      *dataDir
+	listener  net.Listener
+	bus       *bus.Bus
+	gateway   *gateway
+	owner     *owner
+	store     *store.Store
+	book      *book
+	policies  *policybook.Book
+	steward   *steward
+	feed      *api.Feed
+	described []byte // the API, as OpenAPI
+	recorder  *recorder
+	server    *http.Server
+	unhear    []func() // stop the subscriptions
 }
 
 const (
@@ -160,6 +161,7 @@ func New(cfg Config) (_ *App, err error) {
 	a.book = newBook(a.store, a.owner.take, a.log)
 	a.openPolicies()
 	a.feed = api.NewFeed(a.owner.snapshot)
+	m.words(a.book, a.feed)
 
 	for _, subscribe := range []func() (func(), error){
 		func() (func(), error) { return a.bus.SubscribeOrders(a.gateway.deliver) },
@@ -172,6 +174,9 @@ func New(cfg Config) (_ *App, err error) {
 			return nil, err
 		}
 		a.unhear = append(a.unhear, stop)
+	}
+	if a.described, err = describeAPI(); err != nil {
+		return nil, err
 	}
 	a.server = a.httpServer()
 	return a, nil
@@ -260,6 +265,7 @@ func (a *App) httpServer() *http.Server {
 	path, attach := linkv1connect.NewLinkServiceHandler(a.gateway, limits...)
 	mux.Handle(path, cuttable(attach))
 	a.api(mux, append(limits, connect.WithInterceptors(api.Requests(a.log)))...)
+	a.openAPI(mux)
 	a.health(mux)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

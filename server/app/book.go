@@ -48,6 +48,7 @@ const (
 	// be ahead.
 	clearAfter    = time.Minute
 	clearInterval = 10 * time.Second
+	clearAtOnce   = 100 // or operators would wait for leave to write
 	markerStays   = 24 * time.Hour
 )
 
@@ -107,6 +108,7 @@ func (b *book) keep(r *store.Record) (in control.Input) {
 	}
 	if err != nil {
 		b.log.Error("operator's word in the store was ignored", "kind", r.Kind, "name", r.Name, "version", r.Version, "error", err)
+		return control.Input{}
 	}
 	return in
 }
@@ -194,7 +196,7 @@ func (b *book) ended(now time.Time) (all []store.Change) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	add := func(kind, name string, version uint64, began *timestamppb.Timestamp, stays time.Duration) {
-		if now.Sub(began.AsTime()) > stays+clearAfter {
+		if len(all) < clearAtOnce && now.Sub(began.AsTime()) > stays+clearAfter {
 			all = append(all, store.Change{Kind: kind, Name: name, Author: "switchgear", Reason: "it has ended", Expect: version})
 		}
 	}

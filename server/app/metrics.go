@@ -6,6 +6,7 @@ import (
 
 	"github.com/datapunk/switchgear/breaker"
 	"github.com/datapunk/switchgear/internal/control"
+	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/bus"
 	"github.com/datapunk/switchgear/server/policybook"
 )
@@ -71,6 +72,16 @@ func (m *metrics) observe(o *owner, g *gateway, b *bus.Bus, r *recorder) {
 				return float64(r.dropped.Load())
 			}),
 	)
+}
+
+// words registers what operators have said, and who watches.
+func (m *metrics) words(b *book, f *api.Feed) {
+	gauge := func(name, help string, count func() int) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(count()) }))
+	}
+	gauge("switchgear_overrides", "Overrides that stand.", func() int { return len(b.Overrides()) })
+	gauge("switchgear_pauses", "Pauses of automation that stand.", func() int { return len(b.Pauses()) })
+	gauge("switchgear_watchers", "Watches that this daemon serves.", f.Watchers)
 }
 
 // observePolicies does so for what is stored.

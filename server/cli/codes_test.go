@@ -16,6 +16,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/datapunk/switchgear/server/api"
 	"github.com/datapunk/switchgear/server/app"
@@ -99,7 +100,7 @@ func TestTopShowsFirstWhatIsNotClosedAndFitsItsScreen(t *testing.T) {
 		all = append(all, &apiv1.Circuit{Name: fmt.Sprintf("a/w..a/c%02d", i), State: apiv1.State_STATE_CLOSED, CallsPerSecond: float64(i)})
 	}
 	all[7].State = apiv1.State_STATE_OPEN
-	all[8].Override = &apiv1.Override{Mode: apiv1.Mode_MODE_OFF, Reason: "\x1b[2Jevil"}
+	all[8].Override = &apiv1.Override{Mode: apiv1.Mode_MODE_OFF, Reason: "\x1b[2Jevil", Left: durationpb.New(61 * time.Second)}
 	frame := topFrame(watchedOf(all...), time.Time{}.Add(time.Second), 60, 10, true)
 	lines := strings.Split(strings.TrimSuffix(frame, "\n"), "\n")
 	if len(lines) > 9 || !strings.Contains(lines[0], "circuits: 50, open: 1, half open: 0, overrides: 1") {
@@ -112,6 +113,9 @@ func TestTopShowsFirstWhatIsNotClosedAndFitsItsScreen(t *testing.T) {
 	}
 	if !strings.HasPrefix(lines[2], "\x1b[31m") || strings.Contains(frame, "\x1b[2J") {
 		t.Errorf("%q: want the open one in red, and nothing that a service wrote", frame)
+	}
+	if wide := topFrame(watchedOf(all...), time.Time{}.Add(time.Second), 0, 0, false); !strings.Contains(wide, "for another 1m0s") || all[8].GetOverride().GetLeft().AsDuration() != 61*time.Second {
+		t.Errorf("%s: want what is left now", wide)
 	}
 	for _, line := range strings.Split(topFrame(watchedOf(all...), time.Time{}, 60, 10, false), "\n") {
 		if len(line) > 60 || strings.Contains(line, "\x1b") {

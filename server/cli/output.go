@@ -142,8 +142,10 @@ func row(m *apiv1.Circuit, wide bool) []string {
 	if o := m.GetOverride(); o != nil {
 		state += ", " + api.Word(o.GetMode()) // calculated, and what a person made of it
 		why = fmt.Sprintf("%s by %s for another %s: %s", api.Word(o.GetMode()), o.GetAuthor(), api.Age(o.GetLeft().AsDuration()), o.GetReason())
-	} else if m.GetHeld() != "" {
+	} else if m.GetHeld() != "" && m.GetState() == apiv1.State_STATE_CLOSED {
 		why = "held: " + m.GetHeld()
+	} else if m.GetHeld() != "" {
+		why = strings.TrimPrefix(why+"; held: "+m.GetHeld(), "; ") // replicas have opened by their own rule
 	}
 	c := []string{
 		m.GetName(), state, api.Age(m.GetSince().AsDuration()),

@@ -35,3 +35,19 @@ func TestARowSaysWhoForcedAndWhatIsHeld(t *testing.T) {
 		t.Errorf("%+v", c.Override)
 	}
 }
+
+func TestARowSaysWhyItIsOpenAndThatItIsHeld(t *testing.T) {
+	const held = "automation is paused by ada"
+	for want, m := range map[string]*apiv1.Circuit{
+		"held: " + held:                     {State: apiv1.State_STATE_CLOSED, Held: held, Why: "recovered"},
+		"4 of 4 have opened; held: " + held: {State: apiv1.State_STATE_OPEN, Held: held, Why: "4 of 4 have opened"},
+		"recovered":                         {State: apiv1.State_STATE_CLOSED, Why: "recovered"},
+		"off by ada for another 9s: night": {
+			State: apiv1.State_STATE_OPEN, Why: "x", Override: &apiv1.Override{Mode: apiv1.Mode_MODE_OFF, Author: "ada", Reason: "night", Left: durationpb.New(9 * time.Second)},
+		},
+	} {
+		if r := row(m, false); r[len(r)-1] != want {
+			t.Errorf("%q: want %q", r[len(r)-1], want)
+		}
+	}
+}

@@ -16,8 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/datapunk/switchgear/server/api"
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
 
@@ -183,9 +184,7 @@ func topFrame(w *watched, now time.Time, width, height int, color bool) string {
 		if height > 0 && len(rows) >= height-2 {
 			break
 		}
-		r := row(m, false)
-		r[2] = api.Age(m.GetSince().AsDuration() + now.Sub(w.at[m.GetName()]))
-		rows = append(rows, r)
+		rows = append(rows, row(older(m, now.Sub(w.at[m.GetName()])), false))
 	}
 	var b strings.Builder
 	_ = printTable(&b, rows...) // to memory
@@ -201,6 +200,16 @@ func topFrame(w *watched, now time.Time, width, height int, color bool) string {
 		lines[i] = line
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// older is a circuit with its ages, as long after it was told.
+func older(m *apiv1.Circuit, by time.Duration) *apiv1.Circuit {
+	m = proto.CloneOf(m)
+	m.Since = durationpb.New(m.GetSince().AsDuration() + by)
+	if o := m.GetOverride(); o != nil {
+		o.Left = durationpb.New(max(o.GetLeft().AsDuration()-by, 0))
+	}
+	return m
 }
 
 // rank puts what a person should look at first.

@@ -42,7 +42,7 @@ func seen(calls []told[call], changes []told[change]) *mesh {
 
 func TestAllOpenIsWhenTheLastOneIs(t *testing.T) {
 	to := func(at time.Duration, replica, instance string, from, to switchgear.State) told[change] {
-		return told[change]{at, replica, change{instance, from, to, ""}}
+		return told[change]{at, replica, change{Instance: instance, From: from, To: to}}
 	}
 	m := seen(nil, []told[change]{
 		to(3*time.Second, "web-2", "", switchgear.Closed, switchgear.Open), // told late

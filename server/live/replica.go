@@ -65,6 +65,8 @@ type change struct {
 	Instance string `json:",omitempty"`
 	From, To switchgear.State
 	Why      string
+	// What a person made of it, before and after.
+	FromMode, Mode switchgear.Mode
 }
 
 // runs is what a breaker of the callee runs on, told when any of it changes.
@@ -183,7 +185,7 @@ func (r *replica) breaker() *switchgear.Breaker {
 // watch tells of every change of a breaker.
 func (r *replica) watch(ctx context.Context) {
 	for e := range r.manager.Events(ctx) {
-		r.tell(line{At: e.At, Replica: r.name, Change: &change{e.Instance, e.From, e.To, e.Why}})
+		r.tell(line{At: e.At, Replica: r.name, Change: &change{e.Instance, e.From, e.To, e.Why, e.FromMode, e.Mode}})
 	}
 }
 
