@@ -22,7 +22,7 @@ type play struct {
 	said    func(at time.Duration, out *control.Output)
 	sent    func(*scenario.CallRecord)
 	heard   func(control.Input) // what the daemon is given
-	sparing bool // calls are not kept: there are too many
+	sparing bool                // calls are not kept: there are too many
 	err     error
 }
 
