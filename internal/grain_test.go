@@ -32,7 +32,7 @@ var grain = []struct {
 	{"/internal/sim/partial", nil, "parts of a callee are broken by who does not know how they are found"},
 	{"/internal/sim/scenario", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault"}, "a story is played with the real parts, and its truth is told by none of them"},
 	{"/internal/sim/evaluate", []string{"/breaker", "/policy", "/internal/fleet", "/internal/control", "/internal/sim", "/internal/sim/fault", "/internal/sim/partial"}, "a judge runs the contenders as they are and looks into none of them"},
-	{"/internal/sim/story", []string{"/breaker", "/policy", "/internal/control", "/internal/sim", "/internal/sim/scenario", "/internal/fleet"}, "the ten scenarios are played as users' files are: by the scenario's own words"},
+	{"/internal/sim/story", []string{"/breaker", "/policy", "/internal/control", "/internal/rollout", "/internal/sim", "/internal/sim/scenario", "/internal/fleet"}, "the ten scenarios are played as users' files are: by the scenario's own words"},
 	{"", []string{"/breaker", "/policy", "/internal/cause", "/internal/fleet", "/internal/control"}, "the manager is the shell of a process, also around control over its one replica: it must not need a simulator or a transport"},
 	{"/internal/outbound", []string{"", "/breaker", "/policy", "/internal/cause", "/internal/fleet"}, "one guarded call is the same for every transport, and knows none of them"},
 	{"/internal/failures", []string{"/breaker"}, "the table of failures breaks a peer; how an adapter judges it is the adapter's"},

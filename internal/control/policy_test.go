@@ -134,6 +134,19 @@ func TestAnotherReplicaTriesWhereTheFirstIsGone(t *testing.T) {
 	}
 }
 
+func TestWhatWasTriedWithoutAPolicyBeforeLeadsBackToTheReplicasOwn(t *testing.T) {
+	two := revised("two", 70)
+	o := newObedient(Config{Daemon: "d"}, 4)
+	o.policy(Policy{Canary: &two, CanaryPercent: 50})
+	if o.on() != "own own two two" {
+		t.Errorf("on %s", o.on())
+	}
+	o.policy(Policy{})
+	if o.on() != "own own own own" {
+		t.Errorf("on %s", o.on())
+	}
+}
+
 // Settings that are withdrawn lead each replica back to what it had itself.
 func TestWithdrawnSettingsLeadBackToTheReplicasOwn(t *testing.T) {
 	o := newObedient(Config{Daemon: "d"}, 3)

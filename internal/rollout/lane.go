@@ -10,68 +10,81 @@ import (
 	"github.com/datapunk/switchgear/policy"
 )
 
-// lane is one replica that stands for all of them: the fleet's calls of a circuit
-// go through its breaker, and control over it decides as it would for the fleet.
+// lane is one side of a trial: the breakers that a circuit's calls go through, as
+// settings say. One stands for the fleet: all calls go through it. Without
+// thresholds control decides over it; with a rate, that decides, as control judges
+// it over all replicas. With thresholds each replica has a breaker of its own, too,
+// which judges its own calls.
 type lane struct {
-	clock   *breaker.Clock
-	half    *fleet.Replica
-	circuit *fleet.Circuit
-	mind    *control.Solo
-	opened  int
+	clock    *breaker.Clock
+	seed     uint64
+	settings policy.Settings
+	half     *fleet.Replica
+	fleet    *fleet.Circuit // nil where no rule is one of the fleet's
+	mind     *control.Solo
+	own      bool // replicas have breakers
+	opened   int
 }
 
 func newLane(at time.Duration, seed uint64, id policy.Circuit, s *policy.Settings) *lane {
-	l := &lane{}
-	var now time.Duration
-	l.clock = breaker.NewClock(func() time.Duration { return now })
+	l := &lane{seed: seed, settings: *s, own: !s.Automatic()}
+	l.clock = breaker.NewClock(func() time.Duration { return 0 })
 	l.clock.Advance(at)
+	l.settings.Breaker.Strategy = nil // a function of the replicas', that nobody has here
 	l.half = fleet.NewReplica(fleet.ReplicaID{Service: id.Caller, Name: "trial", Incarnation: 1}, l.clock, seed, (*sink)(l))
 	l.mind = control.NewSolo(l.half, seed)
-	own := *s
-	if own.Strategy != "" {
-		own.Breaker.Strategy = nil // a function of the replicas', that nobody has here
+	whole := l.settings
+	if l.own { // what is counted call by call is each replica's own
+		whole.Breaker.ConsecutiveFailures, whole.Breaker.SlowCallRateThreshold, whole.Breaker.SlowCallDurationThreshold = 0, 0, 0
 	}
-	l.circuit = l.half.Guard(id, &own)
+	if !l.own || whole.Breaker.FailureRateThreshold > 0 {
+		l.fleet = l.half.Guard(id, &whole)
+	}
 	return l
+}
+
+// breaker of one replica, nil where replicas have none.
+func (l *lane) breaker() *breaker.Breaker {
+	if !l.own {
+		return nil
+	}
+	l.seed++
+	return breaker.New(&l.settings.Breaker, breaker.Options{Clock: l.clock, Seed: l.seed, Owner: (*owner)(l)})
 }
 
 // look is how often control is asked between two samples, where it is in a hurry.
 const look = 20 * time.Millisecond
 
-// play lets a step's calls come, good and bad ones evenly mixed, and adds up what
-// became of them.
-func (l *lane) play(at time.Duration, s *step, good, bad float64, to *Side) {
-	before := l.opened
-	n, weight := int(good+bad), 1.0
-	if n > mostCalls {
-		weight = float64(n) / mostCalls
-		n = mostCalls
-	}
-	bads := int(bad/weight + 0.5)
-	latency := time.Duration(0)
-	if good > 0 {
-		latency = time.Duration(float64(s.latency) / good)
-	}
-	next := at + look
-	to.Good += weight * float64(n-min(bads, n))
-	to.Bad += weight * float64(min(bads, n))
-	for i := range n {
-		now := at + fleet.BucketWidth*time.Duration(i)/time.Duration(n)
-		for ; next <= now; next += look {
+// call is one that is played.
+type call struct {
+	at      time.Duration
+	replica *seen
+	bad     bool
+	kind    breaker.Kind
+	weight  float64
+}
+
+// play lets a step's calls come, in their order, and adds up what becomes of them.
+func (l *lane) play(at time.Duration, calls []call, latency time.Duration, which int, to *Side) {
+	before, next := l.opened, at+look
+	for i := range calls {
+		c := &calls[i]
+		for ; next <= c.at; next += look {
 			l.think(next)
 		}
-		l.clock.Advance(now)
-		isBad := (i+1)*bads/n > i*bads/n
-		p, err := l.circuit.Breaker.Acquire()
+		l.clock.Advance(c.at)
+		permitted := l.let(c, latency, c.replica.breakers[which])
 		switch {
-		case err != nil && !isBad:
-			to.BlockedGood += weight
-		case err != nil:
-		case isBad:
-			to.PassedBad += weight
-			p.Done(breaker.Outcome{Verdict: breaker.Failure, Kind: s.kind(float64(i) / float64(n)), Latency: latency})
+		case c.bad:
+			to.Bad += c.weight
+			if permitted {
+				to.PassedBad += c.weight
+			}
 		default:
-			p.Done(breaker.Outcome{Latency: latency})
+			to.Good += c.weight
+			if !permitted {
+				to.BlockedGood += c.weight
+			}
 		}
 	}
 	end := at + fleet.BucketWidth
@@ -81,6 +94,30 @@ func (l *lane) play(at time.Duration, s *step, good, bad float64, to *Side) {
 	to.Opened += l.opened - before
 }
 
+// let a call through both breakers, if they permit it.
+func (l *lane) let(c *call, latency time.Duration, own *breaker.Breaker) bool {
+	var whole, part breaker.Permit
+	var err error
+	if l.fleet != nil {
+		if whole, err = l.fleet.Breaker.Acquire(); err != nil {
+			return false
+		}
+	}
+	if own != nil {
+		if part, err = own.Acquire(); err != nil {
+			whole.Release()
+			return false
+		}
+	}
+	o := breaker.Outcome{Latency: latency}
+	if c.bad {
+		o.Verdict, o.Kind = breaker.Failure, c.kind
+	}
+	whole.Done(o)
+	part.Done(o)
+	return true
+}
+
 func (l *lane) think(now time.Duration) {
 	if l.mind.Due() <= now {
 		l.clock.Advance(now)
@@ -88,39 +125,38 @@ func (l *lane) think(now time.Duration) {
 	}
 }
 
-// kind of a failure, by its place among all of the step.
-func (s *step) kind(place float64) breaker.Kind {
-	all := 0.0
-	for _, n := range s.kinds {
-		all += n
+var errBlocked = errors.New("blocked")
+
+func (l *lane) changed(t breaker.Transition) {
+	if t.From == breaker.Closed && t.To == breaker.Open {
+		l.opened++
 	}
-	place *= all
-	for k, n := range s.kinds {
-		if place -= n; place < 0 {
-			return breaker.Kind(k)
-		}
-	}
-	return breaker.ServerError
 }
 
-// sink is the lane as its replica's shell.
+// sink is the lane as the shell of the one replica that stands for all.
 type sink lane
-
-var errBlocked = errors.New("blocked")
 
 func (s *sink) Rejected(*fleet.Circuit, string, breaker.Rejection) error { return errBlocked }
 
-func (s *sink) Changed(_ *fleet.Circuit, _ string, t breaker.Transition) {
-	if t.From == breaker.Closed && t.To == breaker.Open {
-		s.opened++
-	}
-}
+func (s *sink) Changed(_ *fleet.Circuit, _ string, t breaker.Transition) { (*lane)(s).changed(t) }
 
 func (s *sink) Due() {}
 
 func (s *sink) Find(id policy.Circuit) *fleet.Circuit {
-	if s.circuit != nil && s.circuit.ID == id {
-		return s.circuit
+	if s.fleet != nil && s.fleet.ID == id {
+		return s.fleet
 	}
 	return nil
 }
+
+// owner is the lane as the owner of a replica's breaker.
+type owner lane
+
+func (o *owner) Rejected(*breaker.Breaker, breaker.Rejection) error { return errBlocked }
+
+func (o *owner) Changed(_ *breaker.Breaker, t breaker.Transition) { (*lane)(o).changed(t) }
+
+func (o *owner) Active(*breaker.Breaker) {}
+func (o *owner) Failed(*breaker.Breaker) {}
+
+func (o *owner) Answered(*breaker.Breaker, uint64, bool, breaker.Outcome) {}

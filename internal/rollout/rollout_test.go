@@ -108,9 +108,9 @@ func TestWhatWouldBlockGoodCallsIsTakenBackAndWhatIsHarmlessIsNot(t *testing.T) 
 		failing    float64
 		back       bool
 	}{
-		// One failure in 2,000 calls, and each closes everybody out for a tenth of a
-		// second: a call in twenty.
-		{"nervous", `"consecutiveFailures": 1, "wait": "fixed", "waitDurationInOpenState": "120ms", "permittedNumberOfCallsInHalfOpenState": 1`, 0.0005, true},
+		// One failure in 2,000 calls, and each closes one of four replicas out for half
+		// a second: a call in twenty.
+		{"nervous", `"consecutiveFailures": 1, "wait": "fixed", "waitDurationInOpenState": "480ms", "permittedNumberOfCallsInHalfOpenState": 1`, 0.0005, true},
 		{"harmless", `"failureRateThreshold": 60, "minimumNumberOfCalls": 20`, 0.0005, false},
 		{"harmless with more failures", `"failureRateThreshold": 40, "minimumNumberOfCalls": 50`, 0.05, false},
 		{"automatic", `"openAbove": 40`, 0.01, false},

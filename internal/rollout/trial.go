@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/datapunk/switchgear/breaker"
@@ -10,13 +12,13 @@ import (
 )
 
 // Trial evaluates a change on live evidence. For each circuit that it concerns two
-// lanes play the calls whose outcomes are known, pooled over all replicas: a real
-// breaker with real control over it, once with the changed settings and once with
-// those before. Beside that it measures what replicas that run on the change do.
+// lanes play the calls whose outcomes are known: real breakers with real control
+// over them, once with the changed settings and once with those before. Beside that
+// it measures what replicas that run on the change do.
 //
 // What it can't see: calls that were rejected, which are counted as unknown; how
 // long each single call took, of which the mean is played; calls in flight at the
-// same time; instances and routes, since a lane is the circuit as a whole.
+// same time; instances and routes, since a lane is the circuit as a whole; strategies.
 type Trial struct {
 	seed     uint64
 	settings func(policy.Circuit) (now, then *policy.Settings)
@@ -25,6 +27,7 @@ type Trial struct {
 	skipped  map[policy.Circuit]bool
 	members  map[fleet.ReplicaID]*member
 	pairs    int // of replicas and circuits that are told apart
+	breakers int // of them that have breakers of their own
 	stage    Stage
 }
 
@@ -43,6 +46,12 @@ const (
 	// maxPairs bounds how many replicas of how many circuits are told apart. What the
 	// others say counts as said by replicas that do not run on the change.
 	maxPairs = 200_000
+	// maxBreakers bounds how many replicas of how many circuits are given breakers of
+	// their own, where settings have thresholds. Calls of the others go through the
+	// fleet's alone.
+	maxBreakers = 4000
+	// maxShares bounds how many replicas' calls of a step are told apart.
+	maxShares = 256
 	// mostCalls is how many calls of a step are played: more are weighed.
 	mostCalls = 400
 )
@@ -69,12 +78,16 @@ type edge struct {
 	evaluated       [2]Side // now, then
 	calls, unknown  float64
 	goodShare       float64 // of the calls known lately
+	nobody          *seen   // for calls of replicas that are not told apart
 }
 
 // seen is what a replica has last said of a circuit.
 type seen struct {
-	onTrial bool
-	state   breaker.State
+	onTrial  bool
+	state    breaker.State
+	breakers [2]*breaker.Breaker // in the lanes: now, then
+	// What of its calls was not played yet: parts of calls, where steps are weighed.
+	goodLeft, badLeft float64
 }
 
 // step is 100 ms of evidence.
@@ -83,6 +96,13 @@ type step struct {
 	shadow              float64
 	kinds               [breaker.Kinds]float64
 	latency             time.Duration // sum over the good
+	shares              []share
+}
+
+// share of a step is what one replica saw.
+type share struct {
+	replica   *seen
+	good, bad float64
 }
 
 // Stage begins a stage: numbers start anew, what the lanes know stays.
@@ -115,6 +135,9 @@ func (t *Trial) Gone(id fleet.ReplicaID) {
 		return
 	}
 	for _, e := range t.order {
+		if r := e.replicas[id]; r != nil && r.breakers != [2]*breaker.Breaker{} {
+			t.breakers--
+		}
 		delete(e.replicas, id)
 	}
 	t.pairs -= m.edges
@@ -126,10 +149,14 @@ func (t *Trial) seen(e *edge, id fleet.ReplicaID, cr *fleet.CircuitReport) *seen
 	r := e.replicas[id]
 	if r == nil {
 		if t.pairs >= maxPairs {
-			return &seen{state: cr.State}
+			return e.nobody
 		}
 		t.pairs++
 		r = &seen{state: cr.State}
+		if t.breakers < maxBreakers {
+			r.breakers = [2]*breaker.Breaker{e.now.breaker(), e.then.breaker()}
+			t.breakers++
+		}
 		e.replicas[id] = r
 		if t.members[id] == nil {
 			t.members[id] = &member{}
@@ -164,7 +191,7 @@ func (t *Trial) edge(at time.Duration, id policy.Circuit) *edge {
 	}
 	e := &edge{
 		id: id, now: newLane(at, t.seed, id, now), then: newLane(at, t.seed, id, then), revision: then.Revision,
-		replicas: make(map[fleet.ReplicaID]*seen), head: int64(at / fleet.BucketWidth), goodShare: 1,
+		replicas: make(map[fleet.ReplicaID]*seen), head: int64(at / fleet.BucketWidth), goodShare: 1, nobody: &seen{},
 	}
 	t.edges[id] = e
 	t.order = append(t.order, e)
@@ -188,8 +215,12 @@ func (e *edge) report(at time.Duration, r *seen, cr *fleet.CircuitReport) {
 				continue
 			}
 			s := &e.steps[n%slots]
-			s.good[group] += float64(b.Succeeded + b.LateSucceeded)
-			s.bad[group] += float64(b.Failed + b.LateFailed)
+			good, bad := float64(b.Succeeded+b.LateSucceeded), float64(b.Failed+b.LateFailed)
+			s.good[group] += good
+			s.bad[group] += bad
+			if good+bad > 0 {
+				s.add(r, e.nobody, good, bad)
+			}
 			s.rejected[group] += float64(b.Rejected)
 			s.shadow += float64(b.Shadow)
 			s.latency += b.Latency + b.LateLatency
@@ -198,6 +229,64 @@ func (e *edge) report(at time.Duration, r *seen, cr *fleet.CircuitReport) {
 			}
 		}
 	}
+}
+
+// add a replica's calls to its share; beyond maxShares they are nobody's.
+func (s *step) add(r, nobody *seen, good, bad float64) {
+	for i := range s.shares {
+		if x := &s.shares[i]; x.replica == r {
+			x.good += good
+			x.bad += bad
+			return
+		}
+	}
+	if r != nobody && len(s.shares) >= maxShares {
+		s.add(nobody, nobody, good, bad)
+		return
+	}
+	s.shares = append(s.shares, share{r, good, bad})
+}
+
+// kind of a failure, by its place among all of the step.
+func (s *step) kind(place float64) breaker.Kind {
+	all := 0.0
+	for _, n := range s.kinds {
+		all += n
+	}
+	place *= all
+	for k, n := range s.kinds {
+		if place -= n; place < 0 {
+			return breaker.Kind(k)
+		}
+	}
+	return breaker.ServerError
+}
+
+// calls of the step in their order: each replica's spread evenly, good and bad ones
+// mixed.
+func (s *step) calls(at time.Duration) (calls []call) {
+	known := s.good[0] + s.good[1] + s.bad[0] + s.bad[1]
+	weight := max(1, known/mostCalls)
+	for i := range s.shares {
+		x := &s.shares[i]
+		r := x.replica
+		r.goodLeft += x.good / weight
+		r.badLeft += x.bad / weight
+		good, bads := int(r.goodLeft), int(r.badLeft)
+		r.goodLeft -= float64(good)
+		r.badLeft -= float64(bads)
+		n := good + bads
+		phase := float64(i) / float64(len(s.shares))
+		for j := range n {
+			place := (float64(j) + phase) / float64(n)
+			calls = append(calls, call{
+				at: at + time.Duration(place*float64(fleet.BucketWidth)), replica: r,
+				bad: (j+1)*bads/n > j*bads/n, kind: s.kind(place), weight: weight,
+			})
+		}
+	}
+	slices.SortStableFunc(calls, func(a, b call) int { return cmp.Compare(a.at, b.at) })
+	return calls
 }
 
 func (e *edge) group(i int) *Side {
@@ -209,8 +298,11 @@ func (e *edge) group(i int) *Side {
 
 // Advance plays what is complete by now.
 func (t *Trial) Advance(now time.Duration) {
+	last := int64((now - settle) / fleet.BucketWidth)
 	for _, e := range t.order {
-		for last := int64((now - settle) / fleet.BucketWidth); e.head < last; e.head++ {
+		// Of a time in which nobody looked, nothing is known.
+		e.head = max(e.head, last-slots)
+		for ; e.head < last; e.head++ {
 			e.play(&e.steps[e.head%slots], time.Duration(e.head)*fleet.BucketWidth)
 			e.steps[e.head%slots] = step{}
 		}
@@ -236,8 +328,13 @@ func (e *edge) play(s *step, at time.Duration) {
 		m.BlockedGood += blockedGood
 		m.PassedBad += s.bad[i]
 	}
+	latency := time.Duration(0)
+	if good > 0 {
+		latency = time.Duration(float64(s.latency) / good)
+	}
+	calls := s.calls(at)
 	for i, l := range []*lane{e.now, e.then} {
-		l.play(at, s, good, bad, &e.evaluated[i])
+		l.play(at, calls, latency, i, &e.evaluated[i])
 	}
 }
 

@@ -183,12 +183,12 @@ func TestARolloutIsTakenBackByItsNumbersOrPasses(t *testing.T) {
 	c := policiesOf(t, a)
 	applyTo(t, c, "failureRateThreshold: 50")
 	breakers := []*switchgear.Breaker{guarded(t, a, "web-1"), guarded(t, a, "web-2"), guarded(t, a, "web-3")}
-	beset(t, breakers, 100)
+	beset(t, breakers, 30)
 	start := func(fields string) {
 		t.Helper()
 		_, err := c.ApplyPolicies(context.Background(), &apiv1.ApplyPoliciesRequest{
 			Documents: document(fields), Author: "ann",
-			Rollout: &apiv1.RolloutPlan{StageDuration: durationpb.New(time.Second), MinimumCalls: 300, CanaryPercent: 30},
+			Rollout: &apiv1.RolloutPlan{StageDuration: durationpb.New(time.Second), MinimumCalls: 150, CanaryPercent: 30},
 		})
 		if err != nil {
 			t.Fatal(err)

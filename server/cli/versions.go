@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/datapunk/switchgear/server/api"
 	apiv1 "github.com/datapunk/switchgear/server/gen/switchgear/api/v1"
 )
 
@@ -58,26 +60,34 @@ they can be applied again.`,
 			return err
 		}
 		var all []*apiv1.Policy
+		var age time.Duration
 		if len(given) == 1 {
 			r, err := c.policies.GetPolicy(cmd.Context(), &apiv1.GetPolicyRequest{Name: given[0]})
 			if err != nil {
 				return c.explain(cmd.Context(), err)
 			}
-			all = []*apiv1.Policy{r.GetPolicy()}
+			all, age = []*apiv1.Policy{r.GetPolicy()}, r.GetAge().AsDuration()
 		} else {
 			all, err = pages(func(token string) ([]*apiv1.Policy, string, error) {
 				q.PageToken = token
 				r, err := c.policies.ListPolicies(cmd.Context(), &q)
+				age = r.GetAge().AsDuration()
 				return r.GetPolicies(), r.GetNextPageToken(), err
 			})
 			if err != nil {
 				return c.explain(cmd.Context(), err)
 			}
 		}
+		if age > staleAfter {
+			fmt.Fprintf(cmd.ErrOrStderr(), "as of %s ago: the daemon's store does not answer, and changes by others may be missing\n", api.Age(age))
+		}
 		return printPolicies(cmd, all, output)
 	}
 	return cmd
 }
+
+// staleAfter is beyond what a store that answers ever shows.
+const staleAfter = 5 * time.Second
 
 func printPolicies(cmd *cobra.Command, all []*apiv1.Policy, output string) error {
 	w := cmd.OutOrStdout()

@@ -164,3 +164,46 @@ func FuzzYAML(f *testing.F) {
 		}
 	})
 }
+
+// What is read, written as YAML and read again says the same, whatever it is; so
+// does what is written once more.
+func FuzzRender(f *testing.F) {
+	for _, seed := range []string{pay, "a: [1, \"2\", 3.5, true, null, '', x: {y: no}]", "\"\\u0085\": \"#: - ? |\"\n'0x1': '1e3'\n? b\n: ' '", "a: |\n  x\n   y\n\n", "- 1.0\n- .5\n- 1e300\n- 0b1\n- '<<'\n- 2026-01-02"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		nodes, err := Parse("x.yaml", data)
+		if err != nil {
+			return
+		}
+		for _, n := range nodes {
+			text, err := Render(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := Parse("y.yaml", []byte(text))
+			if err != nil || len(again) != 1 || !reflect.DeepEqual(stripped(n), stripped(again[0])) {
+				t.Fatalf("%q was written as %q, read as %d documents, %v", data, text, len(again), err)
+			}
+			if once, err := Render(again[0]); err != nil || once != text {
+				t.Fatalf("%q was written again as %q, %v", text, once, err)
+			}
+		}
+	})
+}
+
+func TestFilesAreThoseThatReadReads(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"b.yaml": "b", "a.json": "a", ".hidden.yaml": "h", "c.txt": "c"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := Files(dir, filepath.Join(dir, "c.txt"))
+	if err != nil || len(files) != 3 || string(files[0].Data) != "a" || string(files[1].Data) != "b" || string(files[2].Data) != "c" {
+		t.Errorf("%v, %v", files, err)
+	}
+	if _, err := Files(filepath.Join(dir, "none")); err == nil {
+		t.Error("a file that is not there was read")
+	}
+}

@@ -26,7 +26,7 @@ var (
 		WritesPerSecond: 20, Burst: 2000,
 	}
 	Rollouts = store.Kind{
-		Name: "rollout", MaxRecords: 1000, MaxBody: 128 << 10, MaxTotal: 8 << 20,
+		Name: "rollout", MaxRecords: 1000, MaxBody: 512 << 10, MaxTotal: 32 << 20,
 		WritesPerSecond: 5, Burst: 100,
 	}
 )

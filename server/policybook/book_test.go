@@ -24,8 +24,11 @@ var (
 	webDB = policy.Circuit{Caller: policy.Service{Namespace: "default", Name: "web"}, Callee: policy.Service{Namespace: "default", Name: "db"}}
 )
 
-func opened(t *testing.T) (*Book, *store.Store) {
+func opened(t *testing.T, kinds ...store.Kind) (*Book, *store.Store) {
 	t.Helper()
+	if len(kinds) == 0 {
+		kinds = []store.Kind{Policies, Rollouts}
+	}
 	s, err := server.NewServer(&server.Options{ServerName: "t", DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +45,7 @@ func opened(t *testing.T) (*Book, *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(ctx, js, store.Config{Kinds: []store.Kind{Policies, Rollouts}})
+	st, err := store.Open(ctx, js, store.Config{Kinds: kinds})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,6 +305,32 @@ func TestAChangeByOthersEndsARollout(t *testing.T) {
 	}
 	if _, err := b.Abort(ctx, "p", ann, rollout.Numbers{}); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("%v: want that it has ended", err)
+	}
+}
+
+func TestEndedRolloutsAreForgottenWhereThereAreManyAndKeepNoTexts(t *testing.T) {
+	fast := Rollouts
+	fast.WritesPerSecond, fast.Burst = 1e6, 1e6
+	b, st := opened(t, Policies, fast)
+	began := time.Now().Add(-time.Hour)
+	for i := range maxEnded + 3 {
+		r := &Rollout{
+			Policy: fmt.Sprintf("p%d", i), Plan: rollout.Usual(), Stage: rollout.Done, Settled: true, Author: "ann",
+			Began: began.Add(time.Duration(i) * time.Second), Candidate: "text", Before: "text",
+		}
+		if err := b.save(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.forget(ctx)
+	if n := len(b.Rollouts()); n != maxEnded {
+		t.Errorf("%d rollouts are kept: want %d", n, maxEnded)
+	}
+	if _, err := b.RolloutOf("p0"); err == nil {
+		t.Error("the oldest one is kept")
+	}
+	if record, _ := st.Get(Rollouts.Name, "p99"); strings.Contains(string(record.Body), "text") {
+		t.Errorf("%s: want no texts", record.Body)
 	}
 }
 

@@ -135,6 +135,7 @@ func (b *Book) Start(ctx context.Context, a Apply, plan rollout.Plan) (*Rollout,
 	if r := b.underWay(); r != nil {
 		return nil, fmt.Errorf("%w: that of %s, in stage %s: wait for its end, or end it with 'switchgear policy rollout %s --abort'", ErrBusy, r.Policy, r.Stage, r.Policy)
 	}
+	b.forget(ctx)
 	r := &Rollout{Policy: c.Title, Base: c.From, Candidate: c.body, Plan: plan, Author: a.Author, Reason: a.Reason, Began: time.Now().UTC(), Why: "it has just begun"}
 	if before, ok := b.store.Get(Policies.Name, c.Title); ok {
 		r.Before = string(before.Body)
@@ -146,9 +147,30 @@ func (b *Book) Start(ctx context.Context, a Apply, plan rollout.Plan) (*Rollout,
 	return r, b.save(ctx, r)
 }
 
-// save writes a rollout over the version that it was read from.
+// maxEnded is how many rollouts that have ended are kept.
+const maxEnded = 500
+
+// forget takes out the oldest rollouts that have ended, where there are too many.
+func (b *Book) forget(ctx context.Context) {
+	ended := slices.DeleteFunc(b.Rollouts(), func(r *Rollout) bool { return !r.Stage.Over() || !r.Settled })
+	slices.SortFunc(ended, func(x, y *Rollout) int { return x.Began.Compare(y.Began) })
+	for _, r := range ended[:max(len(ended)-maxEnded, 0)] {
+		_, err := b.store.Delete(ctx, store.Change{Kind: Rollouts.Name, Name: r.Policy, Author: r.Author, Reason: "there are newer ones", Expect: r.version})
+		if err != nil {
+			b.log.Warn("old rollouts were not forgotten", "error", err)
+			return
+		}
+	}
+}
+
+// save writes a rollout over the version that it was read from. The texts of one
+// that has ended are in the policy's history.
 func (b *Book) save(ctx context.Context, r *Rollout) error {
-	body, err := json.Marshal(r)
+	kept := *r
+	if r.Settled {
+		kept.Before, kept.Candidate = "", ""
+	}
+	body, err := json.Marshal(&kept)
 	if err != nil {
 		return fmt.Errorf("write the rollout of %s: %w", r.Policy, err)
 	}

@@ -315,6 +315,44 @@ func TestWhatIsDamagedIsNotServed(t *testing.T) {
 	}
 }
 
+// entry is what stands in the store, whoever has written it.
+type entry struct {
+	jetstream.KeyValueEntry
+	key   string
+	value []byte
+}
+
+func (e *entry) Key() string      { return e.key }
+func (e *entry) Value() []byte    { return e.value }
+func (e *entry) Revision() uint64 { return 7 }
+
+func FuzzDecode(f *testing.F) {
+	good, err := encode(&Record{Version: 3, Author: "ann", Body: []byte("x"), At: time.Unix(1, 0)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(key("policy", "ns/näme"), good)
+	f.Add("policy", []byte("{}"))
+	f.Add("policy.!", good)
+	f.Fuzz(func(t *testing.T, k string, value []byte) {
+		r, err := decode(&entry{key: k, value: value})
+		if err != nil {
+			return
+		}
+		if r.Version == 0 || r.revision != 7 {
+			t.Errorf("%+v was taken", r)
+		}
+		data, err := encode(&r)
+		if err != nil {
+			return // a time that no calendar has
+		}
+		again, err := decode(&entry{key: key(r.Kind, r.Name), value: data})
+		if err != nil || again.Name != r.Name || again.Version != r.Version || string(again.Body) != string(r.Body) || !again.At.Equal(r.At) {
+			t.Errorf("%+v was read back as %+v, %v", r, again, err)
+		}
+	})
+}
+
 // What a write costs, with and without the disk's word that it has it.
 func BenchmarkPut(b *testing.B) {
 	for _, always := range []bool{true, false} {

@@ -46,6 +46,7 @@ var edit = chapter{6, "change in mid-incident", []part{
 		alone: true,
 		play:  editBack,
 	},
+	editSlowly[0], editSlowly[1],
 }}
 
 const beforeEdit = explicit + `, "wait": "fixed", "waitDurationInOpenState": "30s"`

@@ -21,7 +21,8 @@ type play struct {
 	script  func(*scenario.Stage)
 	said    func(at time.Duration, out *control.Output)
 	sent    func(*scenario.CallRecord)
-	sparing bool // calls are not kept: there are too many
+	heard   func(control.Input) // what the daemon is given
+	sparing bool                // calls are not kept: there are too many
 	err     error
 }
 
@@ -84,7 +85,7 @@ func (p *play) run(s *scenario.Scenario) *seen {
 	}
 	o := scenario.Options{
 		Configure: func(c *control.Config) { c.Without = p.without },
-		Script:    p.script, Unmarked: p.by.unmarked,
+		Script:    p.script, Unmarked: p.by.unmarked, Inputs: p.heard,
 		Hooks: scenario.Hooks{
 			Sent: p.sent, Said: p.said,
 			Change: func(replica string, c sim.Change) {
