@@ -18,11 +18,19 @@ func (m *Mind) lead(c *circuit) {
 	}
 }
 
-// leadApart brings back the replicas that are open alone.
+// leadApart brings back the replicas that are open alone. On a ramp they may be most
+// of them: then the ramp has come to nothing, and the whole is open again.
 func (m *Mind) leadApart(c *circuit) {
+	closed := c.whole.gate.State == breaker.Closed && !c.whole.frozen()
+	if closed && !c.whole.calmly() {
+		if alone, why := c.openedAlone(); alone >= c.quorum(len(c.rows)) && 2*alone > len(c.rows) {
+			m.openTogether(c, alone, why)
+			return
+		}
+	}
 	c.apart = false
 	for _, r := range c.rows {
-		if r.local != "" && r.own == nil && c.whole.calmly() && !c.whole.frozen() {
+		if r.local != "" && r.own == nil && closed {
 			r.own = c.target(m.now)
 			r.own.flow.seed(m.now, &r.demand)
 			r.own.open(m.now, &c.settings, m.rng, "this replica alone: "+r.local)

@@ -175,6 +175,9 @@ func (p Plan) Decide(s Stage, lasted time.Duration, n *Numbers) (next Stage, why
 		if n.Replicas > 1 {
 			return s, "no replica runs on the change yet"
 		}
+	case s == Enforce && n.OnTrial < n.Replicas && lasted < 3*p.StageDuration:
+		// Those of an earlier release may never say that they do.
+		return s, fmt.Sprintf("%d of %d replicas run on the change so far", n.OnTrial, n.Replicas)
 	case known < p.MinimumCalls:
 		return s, fmt.Sprintf("stage %s waits for calls: %.0f of %.0f", s, known, p.MinimumCalls)
 	}

@@ -228,6 +228,8 @@ func TestStagesWaitForTimeCallsAndReplicas(t *testing.T) {
 		{Canary, time.Hour, Numbers{Replicas: 1}, Enforce, "passed"},
 		{Canary, time.Minute, Numbers{Candidate: good, Replicas: 3, OnTrial: 1}, Enforce, "passed"},
 		{Enforce, time.Minute, Numbers{Candidate: good}, Done, "passed"},
+		{Enforce, time.Minute, Numbers{Candidate: good, Replicas: 3, OnTrial: 2}, Enforce, "2 of 3"},
+		{Enforce, 3 * time.Minute, Numbers{Candidate: good, Replicas: 3, OnTrial: 2}, Done, "passed"},
 		{Enforce, 11 * time.Second, Numbers{Candidate: good}, Enforce, "another 49s"},
 		{Enforce, 11 * time.Second, Numbers{Candidate: Side{Good: 5000, BlockedGood: 5000}}, Enforce, "another 49s"},
 		{Enforce, 12 * time.Second, Numbers{Candidate: Side{Good: 5000, BlockedGood: 250}}, RolledBack, "it blocks 5.0 % of 5000 good calls"},

@@ -188,7 +188,7 @@ func TestARolloutIsTakenBackByItsNumbersOrPasses(t *testing.T) {
 		t.Helper()
 		_, err := c.ApplyPolicies(context.Background(), &apiv1.ApplyPoliciesRequest{
 			Documents: document(fields), Author: "ann",
-			Rollout: &apiv1.RolloutPlan{StageDuration: durationpb.New(time.Second), MinimumCalls: 150, CanaryPercent: 30},
+			Rollout: &apiv1.RolloutPlan{StageDuration: durationpb.New(time.Second), MinimumCalls: 500, CanaryPercent: 30},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -236,11 +236,14 @@ func TestARolloutIsTakenBackByItsNumbersOrPasses(t *testing.T) {
 	if r.GetStage() != "done" || len(r.GetPassed()) != 3 || r.GetPassed()[1].GetNumbers().GetOnTrial() != 1 {
 		t.Errorf("%v: want it done, after three stages and one canary", r)
 	}
-	for _, b := range breakers {
-		if field(b, "failureRateThreshold") != "60" {
-			t.Error("a replica does not run on what has passed")
+	eventually(t, "all run on what has passed", func() bool {
+		for _, b := range breakers {
+			if field(b, "failureRateThreshold") != "60" {
+				return false
+			}
 		}
-	}
+		return true
+	})
 }
 
 // Without any client of ours: JSON by POST, and errors that say field, value, reason
@@ -334,5 +337,28 @@ func TestDaemonsShareTheirPolicies(t *testing.T) {
 	}
 	if wins != 1 {
 		t.Errorf("%d changed version 1: want one", wins)
+	}
+}
+
+// Replicas that open by their own rule while the fleet's ramp is under way are led
+// back, too, whatever rule comes next.
+func TestReplicasThatOpenAloneOnARampAreLedBack(t *testing.T) {
+	a, _ := running(t, nil)
+	c := policiesOf(t, a)
+	breakers := []*switchgear.Breaker{guarded(t, a, "web-1"), guarded(t, a, "web-2"), guarded(t, a, "web-3")}
+	busy(t, breakers, 30)
+	count := func(s breaker.State) (n int) {
+		for _, b := range breakers {
+			if b.State() == s {
+				n++
+			}
+		}
+		return n
+	}
+	for range 3 {
+		applyTo(t, c, "consecutiveFailures: 1, wait: fixed, waitDurationInOpenState: 100ms")
+		eventually(t, "one is open", func() bool { return count(breaker.Open) > 0 })
+		applyTo(t, c, "failureRateThreshold: 50")
+		eventually(t, "all are closed", func() bool { return count(breaker.Closed) == 3 })
 	}
 }
