@@ -346,7 +346,7 @@ func TestReplicasThatOpenAloneOnARampAreLedBack(t *testing.T) {
 	a, _ := running(t, nil)
 	c := policiesOf(t, a)
 	breakers := []*switchgear.Breaker{guarded(t, a, "web-1"), guarded(t, a, "web-2"), guarded(t, a, "web-3")}
-	busy(t, breakers, 30)
+	beset(t, breakers, 30)
 	count := func(s breaker.State) (n int) {
 		for _, b := range breakers {
 			if b.State() == s {
