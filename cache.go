@@ -59,9 +59,8 @@ type stateCache struct {
 	store StateCache
 	dirty chan struct{}
 	// saved is what breakers that are not made yet begin with; under manager.making.
-	saved  map[place]savedBreaker
-	loaded time.Duration // when, on the manager's clock
-	said   bool          // that it can't be saved
+	saved map[place]savedBreaker
+	said  bool // that it can't be saved
 }
 
 // place is a breaker's: a circuit's, or that of one of its instances.
@@ -173,7 +172,6 @@ func (m *Manager) load() {
 		m.log.Warn("state cache: what was saved is not used; breakers begin closed", "error", err)
 		return
 	}
-	c.loaded = m.now()
 	var keys []Key
 	for _, b := range s.Saved {
 		at := place{Key{Callee: b.Callee, Namespace: b.Namespace, Route: b.Route}, b.Instance}

@@ -19,10 +19,10 @@ const (
 
 // evict gives breakers up that nobody has called for long. What is open, on its way
 // back or under an operator's word stays. It looks at a few of them at a time.
-func (m *Manager) evict(now, since time.Duration) (evicted int) {
+func (m *Manager) evict(now, since time.Duration) {
 	m.making.Lock()
 	defer m.making.Unlock()
-	return m.makeRoom(now, since)
+	m.makeRoom(now, since)
 }
 
 // full reports whether there is no room for another breaker, under manager.making.

@@ -219,17 +219,13 @@ func (c *Circuit) Instances() (all []*Instance) {
 // Ejected is how many instances have breakers of their own, and how many of
 // those are not closed.
 func (c *Circuit) Ejected() (instances, open int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.parts == nil {
-		return 0, 0
-	}
-	for _, x := range c.parts.instances {
+	all := c.Instances()
+	for _, x := range all {
 		if x.State() != breaker.Closed {
 			open++
 		}
 	}
-	return len(c.parts.instances), open
+	return len(all), open
 }
 
 // Idle reports whether nothing is lost with the circuit but what it has learned: no
